@@ -1,0 +1,214 @@
+//! The sections that more than one service reads.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Mistakes, Secret, Section, millis};
+
+/// `[log]`: what holds for the log whatever engine it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// Put before every topic's name.
+    pub prefix: String,
+    /// Partitions of each topic when `topics` makes them; afterwards what the broker says counts.
+    pub partitions: u32,
+    /// Copies of each partition when `topics` makes them (Kafka).
+    pub replication: u16,
+    /// Generation of the topics: part of every position.
+    pub epoch: u32,
+    /// Largest record, body and headers, in bytes.
+    pub max_record_bytes: usize,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            prefix: String::new(),
+            partitions: 12,
+            replication: 1,
+            epoch: 1,
+            max_record_bytes: 1024 * 1024,
+        }
+    }
+}
+
+impl Section for LogSettings {
+    const NAME: &'static str = "log";
+    fn check(&self, mistakes: &mut Mistakes) {
+        mistakes.within("partitions", self.partitions, 1..=10_000);
+        mistakes.within("replication", self.replication, 1..=9);
+        mistakes.within("epoch", self.epoch, 1..=u32::MAX);
+        mistakes.within("max_record_bytes", self.max_record_bytes, 1024..=16 * 1024 * 1024);
+    }
+}
+
+/// `[kafka]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KafkaSettings {
+    /// `host:port`, comma-separated.
+    pub brokers: String,
+    /// How long an append may take before it is answered as unavailable.
+    #[serde(with = "millis")]
+    pub delivery_timeout_ms: Duration,
+    /// How long the producer waits for a batch to fill.
+    #[serde(with = "millis")]
+    pub linger_ms: Duration,
+    /// Most memory for records not yet acknowledged, in KiB.
+    pub queue_kbytes: u32,
+    /// How long a group member may be silent.
+    #[serde(with = "millis")]
+    pub session_timeout_ms: Duration,
+    /// How long a revoked partition may drain; below the session time-out.
+    #[serde(with = "millis")]
+    pub drain_timeout_ms: Duration,
+    /// How often finished offsets are committed.
+    #[serde(with = "millis")]
+    pub commit_interval_ms: Duration,
+}
+
+impl Default for KafkaSettings {
+    fn default() -> Self {
+        Self {
+            brokers: "127.0.0.1:9092".into(),
+            delivery_timeout_ms: Duration::from_secs(5),
+            linger_ms: Duration::from_millis(2),
+            queue_kbytes: 64 * 1024,
+            session_timeout_ms: Duration::from_secs(30),
+            drain_timeout_ms: Duration::from_secs(10),
+            commit_interval_ms: Duration::from_millis(500),
+        }
+    }
+}
+
+impl Section for KafkaSettings {
+    const NAME: &'static str = "kafka";
+    fn check(&self, mistakes: &mut Mistakes) {
+        if self.brokers.trim().is_empty() {
+            mistakes.report("brokers", "is empty");
+        }
+        mistakes.within("queue_kbytes", self.queue_kbytes, 1024..=2_097_151);
+        if self.linger_ms >= self.delivery_timeout_ms {
+            mistakes.report("linger_ms", "must be below kafka.delivery_timeout_ms");
+        }
+        if self.drain_timeout_ms >= self.session_timeout_ms {
+            mistakes.report("drain_timeout_ms", "must be below kafka.session_timeout_ms");
+        }
+    }
+}
+
+/// `[redis]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedisSettings {
+    /// `redis://[user:password@]host:port[/database]`.
+    pub url: Secret,
+    /// Put before every key.
+    pub prefix: String,
+    /// How long an operation may take.
+    #[serde(with = "millis")]
+    pub timeout_ms: Duration,
+    /// Number of hashes that recipients are packed into; never change it on a filled registry.
+    pub buckets: u32,
+}
+
+impl Default for RedisSettings {
+    fn default() -> Self {
+        Self {
+            url: Secret::new("redis://127.0.0.1:6379".into()),
+            prefix: "postrider:".into(),
+            timeout_ms: Duration::from_secs(1),
+            buckets: 1 << 16,
+        }
+    }
+}
+
+impl Section for RedisSettings {
+    const NAME: &'static str = "redis";
+    fn check(&self, mistakes: &mut Mistakes) {
+        mistakes.within("buckets", self.buckets, 1..=1 << 24);
+        if self.timeout_ms.is_zero() {
+            mistakes.report("timeout_ms", "must be above zero");
+        }
+    }
+}
+
+/// `[postgres]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PostgresSettings {
+    /// `postgres://user:password@host:port/database`.
+    pub url: Secret,
+    /// Most connections of one process.
+    pub connections: u32,
+    /// How long a query may take; also the server's `statement_timeout`.
+    #[serde(with = "millis")]
+    pub timeout_ms: Duration,
+}
+
+impl Default for PostgresSettings {
+    fn default() -> Self {
+        Self {
+            url: Secret::new("postgres://postrider@127.0.0.1:5432/postrider".into()),
+            connections: 8,
+            timeout_ms: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Section for PostgresSettings {
+    const NAME: &'static str = "postgres";
+    fn check(&self, mistakes: &mut Mistakes) {
+        mistakes.within("connections", self.connections, 1..=1000);
+        if self.timeout_ms.is_zero() {
+            mistakes.report("timeout_ms", "must be above zero");
+        }
+    }
+}
+
+/// `[admin]`: the port for operators and probes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminSettings {
+    /// Where `/livez`, `/readyz` and `/metrics` are served; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+impl Default for AdminSettings {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)) }
+    }
+}
+
+impl Section for AdminSettings {
+    const NAME: &'static str = "admin";
+    fn check(&self, _mistakes: &mut Mistakes) {}
+}
+
+/// `[telemetry]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetrySettings {
+    /// A `tracing` filter, for example `info` or `info,director=debug`.
+    pub filter: String,
+    /// Whether log lines are JSON objects; else text.
+    pub json: bool,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self { filter: "info".into(), json: true }
+    }
+}
+
+impl Section for TelemetrySettings {
+    const NAME: &'static str = "telemetry";
+    fn check(&self, mistakes: &mut Mistakes) {
+        if let Err(error) = self.filter.parse::<tracing_subscriber::EnvFilter>() {
+            mistakes.report("filter", error);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! How a record ends. Every accepted record reaches exactly one end; only then may its offset be committed.
+
+use crate::delivery::Rejection;
+
+/// The end of a record on the live path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// A client acknowledged it.
+    Acknowledged,
+    /// It is durable on `parked`, on its way to the store.
+    Parked,
+    /// It was past its expiry.
+    Expired,
+    /// It is durable on `dead`.
+    DeadLettered,
+}
+
+impl End {
+    /// The word in metrics and timelines.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Parked => "parked",
+            Self::Expired => "expired",
+            Self::DeadLettered => "dead_lettered",
+        }
+    }
+}
+
+/// Why a record was parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ParkReason {
+    /// No session of its recipient is connected.
+    Offline,
+    /// Every session of its recipient is behind.
+    Spilled,
+    /// Delivery was tried as often, or for as long, as its urgency allows.
+    Exhausted,
+    /// The registry could not say where the recipient is.
+    RegistryUnavailable,
+    /// A record of the same recipient before it was parked.
+    Behind,
+}
+
+impl ParkReason {
+    /// The word in headers and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Spilled => "spilled",
+            Self::Exhausted => "exhausted",
+            Self::RegistryUnavailable => "registry_unavailable",
+            Self::Behind => "behind",
+        }
+    }
+}
+
+/// Why a record can never be delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeadReason {
+    /// It does not parse; the text says what is wrong.
+    Malformed(String),
+    /// It stands in another partition than its key's, where no session would look for it.
+    Misplaced,
+    /// A client refused it.
+    Rejected(Rejection),
+    /// Its kind is one this version does not deliver.
+    Unsupported(String),
+}
+
+impl DeadReason {
+    /// The stable code in headers, the store and metrics.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::Misplaced => "misplaced",
+            Self::Rejected(rejection) => rejection.as_str(),
+            Self::Unsupported(_) => "unsupported",
+        }
+    }
+
+    /// What more there is to say, for a person.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        match self {
+            Self::Malformed(detail) | Self::Unsupported(detail) => detail,
+            Self::Misplaced => "the record stands in another partition than its key's",
+            Self::Rejected(_) => "the client refused the notification",
+        }
+    }
+}
