@@ -1,7 +1,8 @@
 //! What the four services of Postrider have in common, and nothing they decide.
 //!
 //! Reading order:
-//! 1. the vocabulary, without I/O: [`recipient`], [`notification`], [`position`], [`delivery`], [`outcome`], [`clock`];
+//! 1. the vocabulary, without I/O: [`recipient`], [`notification`], [`position`], [`delivery`], [`outcome`],
+//!    [`credential`], [`clock`];
 //! 2. what stands on the log: [`topic`], [`record`];
 //! 3. the ports, each with its contract, its suite and its adapters: [`log`], [`registry`], [`store`];
 //! 4. the wire between director and distributor: [`link`];
@@ -10,6 +11,7 @@
 pub mod admin;
 pub mod clock;
 pub mod config;
+pub mod credential;
 pub mod delivery;
 pub mod link;
 pub mod log;
