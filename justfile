@@ -1,0 +1,44 @@
+# What one does with this repository. `just` alone lists it.
+
+[private]
+default:
+    @just --list
+
+# The whole pipeline in one process; needs nothing installed
+run *flags:
+    cargo run --release --locked -p postrider -- standalone {{flags}}
+
+# Sends a notification to a recipient of `just run`: just send alice 'hello'
+send *arguments:
+    cargo run --release --locked -p postrider -- send {{arguments}}
+
+# Shows a recipient's notifications as they come: just listen alice
+listen *arguments:
+    cargo run --release --locked -p postrider -- listen {{arguments}}
+
+# All tests, on embedded and real engines and in a browser
+test *arguments:
+    scripts/test {{arguments}}
+
+# Everything that must pass before a merge
+ci:
+    .ci/run
+
+# Starts Kafka, Redis and PostgreSQL for tests; prints the directory to source `env` from and to stop them by
+engines:
+    scripts/engines start
+
+# Stops what `just engines` started
+engines-stop dir:
+    scripts/engines stop {{dir}}
+
+lint:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+fmt:
+    cargo fmt --all
+
+# Licences, duplicates, sources and known vulnerabilities of the dependencies
+audit:
+    [ -x .tools/bin/cargo-deny ] || cargo install --quiet --locked cargo-deny@0.20.2 --root .tools
+    .tools/bin/cargo-deny --workspace check
