@@ -1,7 +1,7 @@
 //! The operators' port of every service: `/livez`, `/readyz`, `/metrics`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::extract::State;
@@ -17,18 +17,27 @@ use crate::shutdown::Shutdown;
 /// Whether a service wants traffic: a switch that it throws itself, once it listens and until it drains. Liveness has
 /// no such switch and never asks a backing service: restarting a process does not bring an engine back.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<Vec<(&'static str, AtomicBool)>>);
+pub struct Readiness(Arc<RwLock<Vec<Part>>>);
+
+type Part = (&'static str, Arc<AtomicBool>);
 
 impl Readiness {
     /// Not ready until each of `parts` is.
     #[must_use]
     pub fn of(parts: &[&'static str]) -> Self {
-        Self(Arc::new(parts.iter().map(|part| (*part, AtomicBool::new(false))).collect()))
+        let parts = parts.iter().map(|part| (*part, Arc::default())).collect();
+        Self(Arc::new(RwLock::new(parts)))
+    }
+
+    /// Adds the parts of `other`, which stay its own to set: from now on this is not ready while they are not.
+    pub fn include(&self, other: &Self) {
+        let theirs = other.parts();
+        self.0.write().unwrap_or_else(PoisonError::into_inner).extend(theirs);
     }
 
     /// Says whether `part` is ready.
     pub fn set(&self, part: &str, ready: Ready) {
-        if let Some((_, flag)) = self.0.iter().find(|(name, _)| *name == part) {
+        if let Some((_, flag)) = self.parts().iter().find(|(name, _)| *name == part) {
             flag.store(ready == Ready::Yes, Ordering::SeqCst);
         }
     }
@@ -36,7 +45,11 @@ impl Readiness {
     /// The parts that are not ready.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
-        self.0.iter().filter(|(_, flag)| !flag.load(Ordering::SeqCst)).map(|(name, _)| *name).collect()
+        self.parts().iter().filter(|(_, flag)| !flag.load(Ordering::SeqCst)).map(|(name, _)| *name).collect()
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -94,6 +94,7 @@ pub enum Error {
 pub struct Sources {
     figment: Figment,
     mistakes: Mistakes,
+    read: toml::Table,
 }
 
 impl Sources {
@@ -124,7 +125,7 @@ impl Sources {
         for name in found.keys().filter(|name| !SECTIONS.contains(&name.as_str())) {
             mistakes.found.push(format!("{name}: no such section; there are {}", SECTIONS.join(", ")));
         }
-        Ok(Self { figment, mistakes })
+        Ok(Self { figment, mistakes, read: toml::Table::new() })
     }
 
     /// Reads and checks one section; a section that is not there has its defaults. Mistakes are collected until
@@ -139,13 +140,23 @@ impl Sources {
         match read {
             Ok(section) => {
                 S::check(&section, &mut self.mistakes);
+                match toml::Value::try_from(&section) {
+                    Ok(shown) => drop(self.read.insert(S::NAME.to_owned(), shown)),
+                    Err(error) => self.mistakes.found.push(format!("{}: {error}", S::NAME)),
+                }
                 section
             }
             Err(errors) => {
-                self.mistakes.found.extend(errors.into_iter().map(|error| error.to_string()));
+                self.mistakes.found.extend(errors.into_iter().map(|error| misread(S::NAME, &error)));
                 S::default()
             }
         }
+    }
+
+    /// The sections read so far as one settings file, defaults written out and secrets masked.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        self.read.to_string()
     }
 
     /// Where relations between sections are reported.
@@ -160,6 +171,18 @@ impl Sources {
     /// [`Error::Mistakes`] with all of them.
     pub fn finish(self) -> Result<(), Error> {
         self.mistakes.into_result()
+    }
+}
+
+/// What is wrong with one key of `section`, where it stands and in words that name no type of ours.
+fn misread(section: &str, error: &figment::Error) -> String {
+    use figment::error::Kind;
+    let within: Vec<&str> = error.path.iter().map(String::as_str).filter(|part| *part != section).collect();
+    let key = [section].into_iter().chain(within).collect::<Vec<_>>().join(".");
+    match &error.kind {
+        Kind::UnknownField(_, []) => format!("{key}: no such setting; the section has none"),
+        Kind::UnknownField(_, known) => format!("{key}: no such setting; there are {}", known.join(", ")),
+        kind => format!("{key}: {kind}"),
     }
 }
 
@@ -207,9 +230,19 @@ mod tests {
         assert_eq!(found.len(), 3, "{found:#?}");
         assert!(
             found[0].contains("nonsense")
-                && found[1].contains("lisen")
+                && found[1] == "admin.lisen: no such setting; there are listen"
                 && found[2].starts_with("log.partitions")
         );
+    }
+
+    #[test]
+    fn settings_are_shown_without_their_secrets() {
+        let overrides = ["postgres.url=postgres://app:hunter2@db/postrider".to_owned()];
+        let mut sources = Sources::load(None, &overrides).unwrap();
+        let _postgres: PostgresSettings = sources.section();
+        let shown = sources.shown();
+        assert!(shown.contains("url = \"***\"") && shown.contains("connections = 8"), "{shown}");
+        assert!(!shown.contains("hunter2"));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! 2. what stands on the log: [`topic`], [`record`];
 //! 3. the ports, each with its contract, its suite and its adapters: [`log`], [`registry`], [`store`];
 //! 4. the wire between director and distributor: [`link`];
-//! 5. process plumbing: [`config`], [`retry`], [`telemetry`], [`shutdown`], [`serve`], [`admin`], [`problem`].
+//! 5. process plumbing: [`config`], [`retry`], [`telemetry`], [`shutdown`], [`serve`], [`admin`], [`problem`], [`process`].
 
 pub mod admin;
 pub mod clock;
@@ -20,6 +20,7 @@ pub mod notification;
 pub mod outcome;
 pub mod position;
 pub mod problem;
+pub mod process;
 pub mod recipient;
 pub mod record;
 pub mod registry;
