@@ -1,0 +1,34 @@
+//! Promise 5: where a position will never come, the client is told how many and why.
+
+use serde_json::json;
+
+use crate::clients::WebSocket;
+use crate::pipeline::Pipeline;
+
+mod on_both {
+    crate::on_both_columns!(what_expired_before_its_recipient_came_is_a_gap);
+}
+
+async fn what_expired_before_its_recipient_came_is_a_gap(pipeline: Pipeline) {
+    for number in 0..3 {
+        pipeline.try_send("alice", &json!(number), Some(0)).await.unwrap();
+    }
+    let kept = pipeline.send("alice", &json!("kept")).await;
+    let mut alice = WebSocket::connect(&pipeline, "alice", json!({})).await;
+    let mut expired = 0;
+    let received = loop {
+        let frame = alice.next_frame().await.unwrap();
+        match frame["frame"].as_str() {
+            Some("gap") => {
+                for cause in frame["causes"].as_array().unwrap() {
+                    assert_eq!(cause["cause"], "expired", "{frame}");
+                    expired += cause["count"].as_u64().unwrap();
+                }
+            }
+            Some("notification") => break frame,
+            _ => {}
+        }
+    };
+    assert_eq!(expired, 3);
+    assert_eq!(received["id"], kept);
+}

@@ -1,0 +1,34 @@
+//! The promises, tried on the whole pipeline. Every scenario runs on both engine columns with the same code: embedded in
+//! one process, and four processes on real Kafka, Redis and Postgres (`scripts/test` starts them). File names are the
+//! guarantees; `docs/GUARANTEES.md` is the index.
+
+mod absence_is_explained;
+mod accepted_means_durable;
+mod at_least_once_without_visible_duplicates;
+mod bounded;
+mod clients;
+mod ledger;
+mod log_waits_for_the_client;
+mod pipeline;
+mod stored_before_new;
+
+/// Runs a scenario on both engine columns.
+macro_rules! on_both_columns {
+    ($($(#[$doc:meta])* $scenario:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        mod $scenario {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn embedded() {
+                let pipeline = crate::pipeline::Pipeline::embedded().await;
+                super::super::$scenario(pipeline).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn distributed() {
+                let pipeline = crate::pipeline::Pipeline::distributed().await;
+                super::super::$scenario(pipeline).await;
+            }
+        }
+    )+};
+}
+pub(crate) use on_both_columns;
