@@ -10,6 +10,7 @@ fn main() -> ExitCode {
         let config: Config = start.section();
         let process = start.begin().await?;
         let service = Service::bind(config, Ports::default()).await?;
+        process.announce(&[])?;
         process.serve(service.readiness(), async |shutdown| service.run(shutdown).await).await
     })
 }

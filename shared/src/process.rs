@@ -4,7 +4,8 @@
 //! Exit codes: 0 after an orderly stop, 1 when the service failed, 2 when flags or settings are wrong.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -55,6 +56,9 @@ pub struct Flags {
     /// Print the settings, defaults written out and secrets masked, and stop
     #[arg(long)]
     pub print_config: bool,
+    /// Write the addresses that are listened at to FILE, as JSON, once they are: for ports that were left to choose
+    #[arg(long, value_name = "FILE")]
+    pub address_file: Option<PathBuf>,
 }
 
 /// Why a process ends.
@@ -146,12 +150,14 @@ impl Start {
         let shutdown = Shutdown::new();
         shutdown.on_signals()?;
         let listener = TcpListener::bind(port.listen).await.map_err(|error| taken(port.listen, &error))?;
-        tracing::info!(process = self.name, version = env!("CARGO_PKG_VERSION"), admin = %listener.local_addr()?, "starting");
+        let admin = listener.local_addr()?;
+        tracing::info!(process = self.name, version = env!("CARGO_PKG_VERSION"), %admin, "starting");
         let readiness = Readiness::of(&["service"]);
         // The port outlives the drain, so that a draining process can still be watched.
         let closing = Shutdown::new();
         let serving = tokio::spawn(admin::run(listener, readiness.clone(), Some(metrics), closing.clone()));
-        Ok(Process { name: self.name, readiness, shutdown, closing, serving })
+        let address_file = self.flags.address_file;
+        Ok(Process { name: self.name, address_file, admin, readiness, shutdown, closing, serving })
     }
 }
 
@@ -165,6 +171,8 @@ pub fn taken(address: std::net::SocketAddr, error: &std::io::Error) -> std::io::
 #[derive(Debug)]
 pub struct Process {
     name: &'static str,
+    address_file: Option<PathBuf>,
+    admin: SocketAddr,
     readiness: Readiness,
     shutdown: Shutdown,
     closing: Shutdown,
@@ -200,6 +208,17 @@ impl Process {
         Err(Failure::Stopped)
     }
 
+    /// Writes the address file, if one is wanted: the operators' port and what the service listens at, by name.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn announce(&self, addresses: &[(&str, SocketAddr)]) -> std::io::Result<()> {
+        match &self.address_file {
+            Some(path) => write_addresses(path, &[addresses, &[("admin", self.admin)]].concat()),
+            None => Ok(()),
+        }
+    }
+
     /// Runs the service until a signal or its end; the operators' port shows its readiness and goes last.
     ///
     /// # Errors
@@ -218,6 +237,18 @@ impl Process {
         tracing::info!(process = self.name, "stopped");
         Ok(result?)
     }
+}
+
+/// Writes addresses to `path` as a JSON object, all or nothing, so that a reader never sees half a file.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_addresses(path: &Path, addresses: &[(&str, SocketAddr)]) -> std::io::Result<()> {
+    let object: serde_json::Map<_, _> =
+        addresses.iter().map(|(name, address)| ((*name).to_owned(), address.to_string().into())).collect();
+    let whole = path.with_extension("new");
+    std::fs::write(&whole, serde_json::Value::Object(object).to_string())?;
+    std::fs::rename(whole, path)
 }
 
 /// An engine's error that tells whether waiting may help.

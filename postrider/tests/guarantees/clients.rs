@@ -21,8 +21,14 @@ pub struct Received {
 
 impl Received {
     fn read(frame: &Value) -> Self {
-        let text = |name: &str| frame[name].as_str().unwrap_or_else(|| panic!("no {name} in {frame}")).to_owned();
-        Self { id: text("id"), cursor: text("cursor"), content: frame["content"].clone(), seq: frame["seq"].as_u64().unwrap_or(0) }
+        let text =
+            |name: &str| frame[name].as_str().unwrap_or_else(|| panic!("no {name} in {frame}")).to_owned();
+        Self {
+            id: text("id"),
+            cursor: text("cursor"),
+            content: frame["content"].clone(),
+            seq: frame["seq"].as_u64().unwrap_or(0),
+        }
     }
 
     /// Where it stands, for comparing.
@@ -33,7 +39,9 @@ impl Received {
 }
 
 async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_late| panic!("waited {PATIENCE:?} for {what}"))
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .unwrap_or_else(|_late| panic!("waited {PATIENCE:?} for {what}"))
 }
 
 /// A WebSocket client.
@@ -51,7 +59,8 @@ impl WebSocket {
         headers.insert("authorization", format!("Bearer {}", pipeline.token(recipient)).parse().unwrap());
         headers.insert("sec-websocket-protocol", "postrider.v1.json".parse().unwrap());
         let connected = patiently("the handshake", tokio_tungstenite::connect_async(request)).await;
-        let (mut socket, _response) = connected.unwrap_or_else(|error| panic!("{error}\n{}", pipeline.logs()));
+        let (mut socket, _response) =
+            connected.unwrap_or_else(|error| panic!("{error}\n{}", pipeline.logs()));
         let mut frame = json!({"frame": "hello"});
         frame.as_object_mut().unwrap().extend(hello.as_object().unwrap().clone());
         socket.send(Message::text(frame.to_string())).await.unwrap();
@@ -68,7 +77,9 @@ impl WebSocket {
                 Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
                 Some(Ok(Message::Close(close))) => return Err(close),
                 Some(Ok(_control)) => {}
-                None | Some(Err(Error::ConnectionClosed | Error::Protocol(_) | Error::Io(_))) => return Err(None),
+                None | Some(Err(Error::ConnectionClosed | Error::Protocol(_) | Error::Io(_))) => {
+                    return Err(None);
+                }
                 Some(Err(error)) => panic!("{error}"),
             }
         }
@@ -155,7 +166,12 @@ impl Sse {
             self.buffer.push_str(std::str::from_utf8(&chunk).unwrap());
             while let Some(end) = self.buffer.find("\n\n") {
                 let block: String = self.buffer.drain(..end + 2).collect();
-                let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim_start().to_owned());
+                let field = |name: &str| {
+                    block
+                        .lines()
+                        .find_map(|line| line.strip_prefix(name))
+                        .map(|value| value.trim_start().to_owned())
+                };
                 if let (Some(name), Some(data)) = (field("event:"), field("data:")) {
                     let mut data: Value = serde_json::from_str(&data).unwrap();
                     if let Some(id) = field("id:") {
@@ -189,7 +205,8 @@ impl Sse {
 
 /// Says what was processed on SSE.
 pub async fn acknowledge(pipeline: &Pipeline, recipient: &str, cursor: &str) {
-    let request = http().post(format!("{}/v1/ack", pipeline.distributor)).bearer_auth(pipeline.token(recipient));
+    let request =
+        http().post(format!("{}/v1/ack", pipeline.distributor)).bearer_auth(pipeline.token(recipient));
     let answer = request.json(&json!({"cursor": cursor})).send().await.unwrap();
     assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
 }
@@ -200,7 +217,8 @@ pub async fn poll(pipeline: &Pipeline, recipient: &str, cursor: Option<&str>) ->
     if let Some(cursor) = cursor {
         url.push_str(&format!("&cursor={cursor}"));
     }
-    let answer = http().get(url).bearer_auth(pipeline.token(recipient)).timeout(PATIENCE).send().await.unwrap();
+    let answer =
+        http().get(url).bearer_auth(pipeline.token(recipient)).timeout(PATIENCE).send().await.unwrap();
     let status = answer.status();
     let body: Value = answer.json().await.unwrap();
     assert_eq!(status, 200, "{body}");

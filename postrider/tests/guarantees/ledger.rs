@@ -18,7 +18,12 @@ impl Seen {
     pub fn take(&mut self, received: Received) -> bool {
         let old = self.shown.iter().find(|earlier| earlier.id == received.id);
         if let Some(old) = old {
-            assert_eq!(old.position(), received.position(), "a redelivery of {} has another position", received.id);
+            assert_eq!(
+                old.position(),
+                received.position(),
+                "a redelivery of {} has another position",
+                received.id
+            );
             self.duplicates_on_the_wire += 1;
             return false;
         }
@@ -60,6 +65,9 @@ impl Seen {
         let lost: Vec<_> = accepted.iter().filter(|id| !shown.contains(id.as_str())).collect();
         assert!(lost.is_empty(), "lost {} of {}: {lost:?}", lost.len(), accepted.len());
         let invented = shown.iter().filter(|id| !accepted.iter().any(|known| known == **id)).count();
-        assert!(invented <= unanswered, "{invented} shown that were not accepted, {unanswered} without an answer");
+        assert!(
+            invented <= unanswered,
+            "{invented} shown that were not accepted, {unanswered} without an answer"
+        );
     }
 }

@@ -37,7 +37,12 @@ async fn what_was_sent_but_not_acknowledged_comes_again(mut pipeline: Pipeline) 
 }
 
 /// Produces until told to stop; answers what was accepted and how many got no answer.
-async fn produce(pipeline: &Pipeline, recipient: &str, stop: &AtomicBool, most: usize) -> (Vec<String>, usize) {
+async fn produce(
+    pipeline: &Pipeline,
+    recipient: &str,
+    stop: &AtomicBool,
+    most: usize,
+) -> (Vec<String>, usize) {
     let (mut accepted, mut unanswered) = (Vec::new(), 0);
     while !stop.load(Ordering::SeqCst) && accepted.len() < most {
         match pipeline.try_send(recipient, &json!(accepted.len()), None).await {

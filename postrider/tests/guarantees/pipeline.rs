@@ -181,7 +181,12 @@ impl Pipeline {
                 }
                 let over = process.child.try_wait().unwrap();
                 let late = tokio::time::Instant::now() > deadline;
-                assert!(over.is_none() && !late, "{} did not start ({over:?}): {}", process.role, self.logs());
+                assert!(
+                    over.is_none() && !late,
+                    "{} did not start ({over:?}): {}",
+                    process.role,
+                    self.logs()
+                );
                 tokio::time::sleep(Duration::from_millis(20)).await;
             };
             let url = |name: &str| found[name].as_str().map(|address| format!("http://{address}"));
@@ -227,12 +232,18 @@ impl Pipeline {
             format!("--- {}\n{}\n", path.display(), text.lines().skip(skipped).collect::<Vec<_>>().join("\n"))
         };
         let roles = ["standalone", "receiver", "distributor", "director"];
-        roles.iter().map(|role| self.dir.path().join(format!("{role}.log"))).filter(|path| path.exists()).map(read).collect()
+        roles
+            .iter()
+            .map(|role| self.dir.path().join(format!("{role}.log")))
+            .filter(|path| path.exists())
+            .map(read)
+            .collect()
     }
 
     /// A client token for `recipient`, good for an hour.
     pub fn token(&self, recipient: &str) -> String {
-        let claims = json!({"sub": recipient, "tenant": "default", "exp": jiff::Timestamp::now().as_second() + 3600});
+        let claims =
+            json!({"sub": recipient, "tenant": "default", "exp": jiff::Timestamp::now().as_second() + 3600});
         let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
         jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
     }
@@ -246,17 +257,27 @@ impl Pipeline {
     }
 
     /// As [`Pipeline::send`] with a TTL in seconds, or why it was not accepted.
-    pub async fn try_send(&self, recipient: &str, content: &Value, ttl: Option<u64>) -> Result<String, String> {
+    pub async fn try_send(
+        &self,
+        recipient: &str,
+        content: &Value,
+        ttl: Option<u64>,
+    ) -> Result<String, String> {
         let mut body = json!({"to": {"recipient": recipient}, "type": "test", "content": content});
         if let Some(ttl) = ttl {
             body["ttl"] = json!(ttl);
         }
         let url = format!("{}/v1/notifications", self.receiver);
-        let request = http().post(url).bearer_auth(&self.api_key).json(&body).timeout(Duration::from_secs(15));
+        let request =
+            http().post(url).bearer_auth(&self.api_key).json(&body).timeout(Duration::from_secs(15));
         let answer = request.send().await.map_err(|error| error.to_string())?;
         let status = answer.status();
         let body: Value = answer.json().await.map_err(|error| error.to_string())?;
-        if status == 202 { Ok(body["id"].as_str().unwrap().to_owned()) } else { Err(format!("{status} {body}")) }
+        if status == 202 {
+            Ok(body["id"].as_str().unwrap().to_owned())
+        } else {
+            Err(format!("{status} {body}"))
+        }
     }
 
     /// Where the producer API is, with its key, for tests that speak to it themselves.
@@ -280,8 +301,15 @@ fn distributed_engines(dir: &TempDir) -> String {
     let redis = engine("POSTRIDER_TEST_REDIS_URL");
     let postgres = engine("POSTRIDER_TEST_POSTGRES_URL");
     // The directory's random name keeps this pipeline's topics, keys and tables apart from every other's.
-    let name: String =
-        dir.path().file_name().unwrap().to_str().unwrap().chars().filter(char::is_ascii_alphanumeric).collect();
+    let name: String = dir
+        .path()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect();
     let database = format!("t{}", name.to_lowercase());
     let created = Command::new("psql")
         .args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", &postgres])
