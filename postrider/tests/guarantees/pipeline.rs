@@ -173,20 +173,13 @@ impl Pipeline {
         for index in 0..self.processes.len() {
             let found = loop {
                 let process = &mut self.processes[index];
-                if let Some(found) = std::fs::read(&process.address_file)
-                    .ok()
-                    .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
-                {
+                let written = std::fs::read(&process.address_file).ok();
+                if let Some(found) = written.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()) {
                     break found;
                 }
-                let over = process.child.try_wait().unwrap();
+                let (role, over) = (process.role, process.child.try_wait().unwrap());
                 let late = tokio::time::Instant::now() > deadline;
-                assert!(
-                    over.is_none() && !late,
-                    "{} did not start ({over:?}): {}",
-                    process.role,
-                    self.logs()
-                );
+                assert!(over.is_none() && !late, "{role} did not start ({over:?}): {}", self.logs());
                 tokio::time::sleep(Duration::from_millis(20)).await;
             };
             let url = |name: &str| found[name].as_str().map(|address| format!("http://{address}"));
