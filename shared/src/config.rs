@@ -15,12 +15,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use engines::{
-    AdminSettings, KafkaSettings, LogSettings, PostgresSettings, RedisSettings, TelemetrySettings,
+    AdminSettings, KafkaSettings, LogSettings, PostgresSettings, RedisSettings, StoreSettings,
+    TelemetrySettings,
 };
 pub use secret::Secret;
 
 /// Every section that any service reads. A name that is not here is a mistake wherever it is found.
-pub const SECTIONS: [&str; 11] = [
+pub const SECTIONS: [&str; 12] = [
     "receiver",
     "director",
     "distributor",
@@ -29,6 +30,7 @@ pub const SECTIONS: [&str; 11] = [
     "kafka",
     "redis",
     "postgres",
+    "store",
     "auth",
     "admin",
     "telemetry",

@@ -5,6 +5,11 @@
 //! Three narrow traits: [`Routes`], [`Nodes`], [`Flags`]. [`contract`] is the suite that every adapter passes. Every call
 //! returns within the adapter's deadline.
 
+pub mod contract;
+mod entry;
+pub mod memory;
+pub mod redis;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,7 +51,8 @@ pub trait Routes: Send + Sync + 'static {
     /// Removes exactly these routes: compare-and-delete by session, so that a late goodbye never removes a newer one.
     async fn remove(&self, routes: &[(Recipient, Route)]) -> Result<(), Error>;
 
-    /// The routes of each recipient, in the order asked, without those whose node has no lease.
+    /// The routes of each recipient, in the order asked, oldest first, without those whose node has no lease. A lease
+    /// that has lapsed may be believed up to a second longer; one that was taken is always seen.
     async fn lookup(&self, recipients: &[Recipient]) -> Result<Vec<Vec<Route>>, Error>;
 }
 

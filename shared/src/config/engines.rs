@@ -169,6 +169,54 @@ impl Section for PostgresSettings {
     }
 }
 
+/// `[store]`: what holds for the store whatever engine it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSettings {
+    /// Most notifications stored for one recipient; the newest beyond it become a gap.
+    pub recipient_quota: u64,
+    /// How long turning expired rows into gaps may take: a whole week may be folded at once.
+    #[serde(with = "millis")]
+    pub expire_timeout_ms: Duration,
+    /// How long bringing the schema up to date may take.
+    #[serde(with = "millis")]
+    pub migrate_timeout_ms: Duration,
+    /// How long a call of the embedded store may take; for Postgres see `postgres.timeout_ms`.
+    #[serde(with = "millis")]
+    pub embedded_timeout_ms: Duration,
+    /// Connections that read the embedded store beside its single writer.
+    pub embedded_readers: u32,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            recipient_quota: 10_000,
+            expire_timeout_ms: Duration::from_secs(60),
+            migrate_timeout_ms: Duration::from_secs(300),
+            embedded_timeout_ms: Duration::from_secs(10),
+            embedded_readers: 4,
+        }
+    }
+}
+
+impl Section for StoreSettings {
+    const NAME: &'static str = "store";
+    fn check(&self, mistakes: &mut Mistakes) {
+        mistakes.within("recipient_quota", self.recipient_quota, 1..=10_000_000);
+        mistakes.within("embedded_readers", self.embedded_readers, 1..=64);
+        for (key, timeout) in [
+            ("expire_timeout_ms", self.expire_timeout_ms),
+            ("migrate_timeout_ms", self.migrate_timeout_ms),
+            ("embedded_timeout_ms", self.embedded_timeout_ms),
+        ] {
+            if timeout.is_zero() {
+                mistakes.report(key, "must be above zero");
+            }
+        }
+    }
+}
+
 /// `[admin]`: the port for operators and probes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
