@@ -1,0 +1,402 @@
+//! `[distributor]`: where it listens, what a session and a node may hold, how it keeps its place in the registry.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shared::config::{Mistakes, Section, millis};
+use shared::serve::HttpLimits;
+
+/// The settings of a distributor.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where clients connect; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Limits against slow and numerous clients.
+    pub http: HttpLimits,
+    /// Limits of each session.
+    pub session: SessionLimits,
+    /// What this node may hold.
+    pub caps: Caps,
+    /// The server that directors connect to.
+    pub link: LinkSettings,
+    /// This node's lease.
+    pub lease: LeaseSettings,
+    /// Calls of the registry.
+    pub registry: RegistryLimits,
+    /// Calls of the store.
+    pub store: StoreLimits,
+    /// The sweep that makes good lost pokes.
+    pub sweep: SweepSettings,
+    /// Going away.
+    pub leave: LeaveSettings,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            http: HttpLimits::default(),
+            session: SessionLimits::default(),
+            caps: Caps::default(),
+            link: LinkSettings::default(),
+            lease: LeaseSettings::default(),
+            registry: RegistryLimits::default(),
+            store: StoreLimits::default(),
+            sweep: SweepSettings::default(),
+            leave: LeaveSettings::default(),
+        }
+    }
+}
+
+/// Limits of one session.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionLimits {
+    /// Most notifications sent and not acknowledged; a client may ask for less.
+    pub window: u32,
+    /// Most records waiting behind stored ones; one more is spilled to the store.
+    pub gate_records: usize,
+    /// Most content waiting there, in bytes; more is spilled to the store.
+    pub gate_bytes: usize,
+    /// Most rows per page of the store.
+    pub page_rows: u32,
+    /// How long a live notification may be unacknowledged before it is spilled to the store.
+    #[serde(with = "millis")]
+    pub ack_deadline_ms: Duration,
+    /// How long after its flush a notification counts as acknowledged where clients do not say so (SSE).
+    #[serde(with = "millis")]
+    pub grace_ms: Duration,
+    /// How long a session waits before it asks an engine again that was away.
+    #[serde(with = "millis")]
+    pub retry_ms: Duration,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            window: 64,
+            gate_records: 256,
+            gate_bytes: 1024 * 1024,
+            page_rows: 128,
+            ack_deadline_ms: Duration::from_secs(10),
+            grace_ms: Duration::from_secs(5),
+            retry_ms: Duration::from_millis(250),
+        }
+    }
+}
+
+/// What this node may hold.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Caps {
+    /// Most sessions; one more client is told to try elsewhere.
+    pub sessions: usize,
+    /// Most sessions of one recipient at this node; one more is refused.
+    pub per_recipient: usize,
+    /// Most recipients whose acknowledged rows wait to be deleted; those of one more stay until it acknowledges again.
+    pub deletes: usize,
+    /// Most routes that wait to be removed; one more is left for directors to find gone.
+    pub removals: usize,
+    /// Most refused notifications that wait to be dead-lettered; one more is taken as wanted again later.
+    pub refusals: usize,
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self { sessions: 100_000, per_recipient: 16, deletes: 100_000, removals: 100_000, refusals: 10_000 }
+    }
+}
+
+/// The server that directors connect to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinkSettings {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// `host:port` that directors are told; the bound address when not set.
+    pub advertise: Option<String>,
+    /// Most streams, one per director; one more is refused.
+    pub streams: usize,
+    /// Most bytes of one batch of frames; a larger one ends the stream.
+    pub batch_bytes: usize,
+    /// Most verdicts in one batch.
+    pub verdict_batch: usize,
+    /// Most verdicts waiting for one director; until there are fewer, nothing more is read from it.
+    pub verdicts_waiting: usize,
+    /// How often a quiet connection is probed (HTTP/2 PING).
+    #[serde(with = "millis")]
+    pub keepalive_ms: Duration,
+    /// How long the answer to a probe may take; then the connection is dead.
+    #[serde(with = "millis")]
+    pub keepalive_timeout_ms: Duration,
+}
+
+impl Default for LinkSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            advertise: None,
+            streams: 1024,
+            batch_bytes: 20 * 1024 * 1024,
+            verdict_batch: 1024,
+            verdicts_waiting: 65_536,
+            keepalive_ms: Duration::from_secs(10),
+            keepalive_timeout_ms: Duration::from_secs(5),
+        }
+    }
+}
+
+/// This node's lease in the registry.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LeaseSettings {
+    /// How long it lasts; renewed three times as often. Longer than this without the registry, and routes of this node
+    /// are no routes.
+    #[serde(with = "millis")]
+    pub ttl_ms: Duration,
+    /// Most sessions announced again per second, after the registry or the lease was lost.
+    pub announce_per_second: u32,
+}
+
+impl Default for LeaseSettings {
+    fn default() -> Self {
+        Self { ttl_ms: Duration::from_secs(6), announce_per_second: 2000 }
+    }
+}
+
+/// Calls of the registry, and of the log for the ends of `parked`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegistryLimits {
+    /// Most sessions in one call.
+    pub batch: usize,
+    /// Most reads of ends of partitions at a time.
+    pub concurrency: usize,
+    /// How often the removal of a route is tried; then it is left for directors to find gone.
+    pub attempts: u32,
+    /// Ceiling of the first pause after a failure.
+    #[serde(with = "millis")]
+    pub backoff_ms: Duration,
+    /// Ceiling of every pause after a failure.
+    #[serde(with = "millis")]
+    pub backoff_cap_ms: Duration,
+}
+
+impl Default for RegistryLimits {
+    fn default() -> Self {
+        Self {
+            batch: 512,
+            concurrency: 8,
+            attempts: 5,
+            backoff_ms: Duration::from_millis(50),
+            backoff_cap_ms: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Calls of the store.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreLimits {
+    /// Most sessions, or deletions, in one call.
+    pub batch: usize,
+    /// Most rows asked for in one call.
+    pub rows: u32,
+    /// Most calls for pages at a time.
+    pub concurrency: usize,
+    /// How long a deletion waits for others to join it.
+    #[serde(with = "millis")]
+    pub delete_linger_ms: Duration,
+    /// Ceiling of the first pause after a failure.
+    #[serde(with = "millis")]
+    pub backoff_ms: Duration,
+    /// Ceiling of every pause after a failure.
+    #[serde(with = "millis")]
+    pub backoff_cap_ms: Duration,
+}
+
+impl Default for StoreLimits {
+    fn default() -> Self {
+        Self {
+            batch: 64,
+            rows: 1024,
+            concurrency: 4,
+            delete_linger_ms: Duration::from_millis(50),
+            backoff_ms: Duration::from_millis(50),
+            backoff_cap_ms: Duration::from_secs(2),
+        }
+    }
+}
+
+/// The sweep over this node's own sessions. A poke that never came is made good within the longer of `period_ms` and
+/// the sessions divided by `per_second`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SweepSettings {
+    /// How often a round begins.
+    #[serde(with = "millis")]
+    pub period_ms: Duration,
+    /// How often while the registry is away: what is published meanwhile comes by this way only.
+    #[serde(with = "millis")]
+    pub outage_period_ms: Duration,
+    /// Most sessions looked at per second.
+    pub per_second: u32,
+    /// Most sessions in one call.
+    pub batch: usize,
+}
+
+impl Default for SweepSettings {
+    fn default() -> Self {
+        Self {
+            period_ms: Duration::from_secs(30),
+            outage_period_ms: Duration::from_secs(2),
+            per_second: 5000,
+            batch: 256,
+        }
+    }
+}
+
+/// How the node goes away.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LeaveSettings {
+    /// Over how long clients are told to go, and to come back elsewhere.
+    #[serde(with = "millis")]
+    pub spread_ms: Duration,
+    /// How long clients may take; then their sessions are ended.
+    #[serde(with = "millis")]
+    pub limit_ms: Duration,
+}
+
+impl Default for LeaveSettings {
+    fn default() -> Self {
+        Self { spread_ms: Duration::from_secs(3), limit_ms: Duration::from_secs(8) }
+    }
+}
+
+impl Section for Config {
+    const NAME: &'static str = "distributor";
+
+    fn check(&self, mistakes: &mut Mistakes) {
+        self.http.check(mistakes);
+        self.session.check(mistakes);
+        mistakes.within("caps.sessions", self.caps.sessions, 1..=10_000_000);
+        mistakes.within(
+            "caps.per_recipient",
+            self.caps.per_recipient,
+            1..=shared::registry::MAX_ROUTES_PER_RECIPIENT,
+        );
+        mistakes.within("caps.deletes", self.caps.deletes, 1..=10_000_000);
+        mistakes.within("caps.removals", self.caps.removals, 1..=10_000_000);
+        mistakes.within("caps.refusals", self.caps.refusals, 1..=10_000_000);
+        self.link.check(mistakes);
+        self.check_engines(mistakes);
+        if self.leave.spread_ms > self.leave.limit_ms {
+            mistakes.report("leave.spread_ms", "must not be above leave.limit_ms");
+        }
+    }
+}
+
+impl Config {
+    fn check_engines(&self, mistakes: &mut Mistakes) {
+        if self.lease.ttl_ms < Duration::from_millis(300) {
+            mistakes.report("lease.ttl_ms", "must be at least 300");
+        }
+        mistakes.within("lease.announce_per_second", self.lease.announce_per_second, 1..=1_000_000);
+        mistakes.within("registry.batch", self.registry.batch, 1..=10_000);
+        mistakes.within("registry.concurrency", self.registry.concurrency, 1..=1000);
+        mistakes.within("registry.attempts", self.registry.attempts, 1..=1000);
+        mistakes.within("store.batch", self.store.batch, 1..=10_000);
+        mistakes.within("store.rows", self.store.rows, self.session.page_rows..=1_000_000);
+        mistakes.within("store.concurrency", self.store.concurrency, 1..=1000);
+        for (key, base, cap) in [
+            ("registry.backoff_ms", self.registry.backoff_ms, self.registry.backoff_cap_ms),
+            ("store.backoff_ms", self.store.backoff_ms, self.store.backoff_cap_ms),
+        ] {
+            if base.is_zero() || base > cap {
+                mistakes.report(key, "must be above zero and not above the cap beside it");
+            }
+        }
+        mistakes.within("sweep.per_second", self.sweep.per_second, 1..=1_000_000);
+        mistakes.within("sweep.batch", self.sweep.batch, 1..=10_000);
+        if self.sweep.outage_period_ms.is_zero() || self.sweep.outage_period_ms > self.sweep.period_ms {
+            mistakes.report("sweep.outage_period_ms", "must be above zero and not above sweep.period_ms");
+        }
+    }
+}
+
+impl SessionLimits {
+    fn check(&self, mistakes: &mut Mistakes) {
+        mistakes.within("session.window", self.window, 1..=65_536);
+        mistakes.within("session.gate_records", self.gate_records, 1..=1_000_000);
+        mistakes.within("session.gate_bytes", self.gate_bytes, 1024..=1024 * 1024 * 1024);
+        mistakes.within("session.page_rows", self.page_rows, 1..=10_000);
+        for (key, value) in [
+            ("session.ack_deadline_ms", self.ack_deadline_ms),
+            ("session.grace_ms", self.grace_ms),
+            ("session.retry_ms", self.retry_ms),
+        ] {
+            if value.is_zero() {
+                mistakes.report(key, "must be above zero");
+            }
+        }
+        if self.grace_ms >= self.ack_deadline_ms {
+            mistakes.report("session.grace_ms", "must be below session.ack_deadline_ms");
+        }
+    }
+}
+
+impl LinkSettings {
+    fn check(&self, mistakes: &mut Mistakes) {
+        if self.listen.ip().is_unspecified() && self.advertise.is_none() {
+            mistakes
+                .report("link.listen", "names no interface: set link.advertise to what directors can reach");
+        }
+        if self.advertise.as_deref().is_some_and(|address| !address.contains(':')) {
+            mistakes.report("link.advertise", "must be host:port");
+        }
+        mistakes.within("link.streams", self.streams, 1..=100_000);
+        mistakes.within("link.batch_bytes", self.batch_bytes, 64 * 1024..=256 * 1024 * 1024);
+        mistakes.within("link.verdict_batch", self.verdict_batch, 1..=100_000);
+        mistakes.within("link.verdicts_waiting", self.verdicts_waiting, 1..=10_000_000);
+        if self.keepalive_ms.is_zero() || self.keepalive_timeout_ms.is_zero() {
+            mistakes.report("link.keepalive_ms", "and link.keepalive_timeout_ms must be above zero");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::config::{Error, Sources};
+
+    use super::*;
+
+    fn mistakes(overrides: &[&str]) -> Vec<String> {
+        let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+        let mut sources = Sources::load(None, &overrides).unwrap();
+        let _config: Config = sources.section();
+        match sources.finish() {
+            Ok(()) => Vec::new(),
+            Err(Error::Mistakes(found)) => found,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn the_defaults_have_no_mistake() {
+        assert_eq!(mistakes(&["distributor.listen=\"127.0.0.1:0\""]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn relations_between_settings_are_checked() {
+        let found = mistakes(&[
+            "distributor.session.grace_ms=10000",
+            "distributor.store.rows=100",
+            "distributor.link.listen=\"0.0.0.0:7000\"",
+            "distributor.leave.spread_ms=60000",
+        ]);
+        assert_eq!(found.len(), 4, "{found:#?}");
+    }
+}

@@ -1,0 +1,410 @@
+//! The hub: every session of this node, and what drives them. No task and no channel per session: whoever has an input
+//! (a connection, a director's stream, an engine's answer, the timer wheel) takes the session's lock, steps the machine
+//! and carries out what it wants, in order and without waiting: frames go to the session's outbox, everything else to
+//! the pending work of the output edges, which do it in batches and answer through [`Hub::input`].
+//!
+//! The transports use [`Hub::open`], [`Handle`] and [`Hub::sessions_of`].
+
+mod cell;
+mod handle;
+mod pending;
+mod table;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use shared::clock::{Clock, Timestamp};
+use shared::delivery::{SessionId, Verdict};
+use shared::link::Forwarded;
+use shared::position::{Cursor, Epoch, PartitionId};
+use shared::recipient::Recipient;
+use shared::topic;
+
+pub(crate) use self::cell::Cell;
+pub use self::handle::{BeyondSent, Closing, ClosingReason, ForeignCursor, Handle, SessionGuard};
+pub(crate) use self::pending::Pending;
+use self::table::{Bounds, Table};
+use crate::config::{Caps, SessionLimits};
+use crate::drain::Drain;
+use crate::metrics;
+use crate::presence::Presence;
+use crate::session::{Acknowledging, Input, Limits, Opening, Output, Session, State, StreamId};
+use crate::timers::Timers;
+use crate::verdicts::Verdicts;
+
+/// How a client is connected. Words of metrics, and of who may be sent what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// `GET /v1/ws`.
+    WebSocket,
+    /// `GET /v1/sse`.
+    Sse,
+    /// `GET /v1/poll`.
+    Poll,
+}
+
+impl Transport {
+    /// The word in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WebSocket => "ws",
+            Self::Sse => "sse",
+            Self::Poll => "poll",
+        }
+    }
+}
+
+/// What a transport knows of a client that has just been authenticated.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Whose notifications it gets.
+    pub recipient: Recipient,
+    /// Where it says it stands, if it says so.
+    pub cursor: Option<Cursor>,
+    /// How its acknowledgements are learnt.
+    pub acknowledging: Acknowledging,
+    /// The window it asks for; never more than the setting.
+    pub window: Option<u32>,
+    /// How it is connected.
+    pub transport: Transport,
+}
+
+/// Why a client gets no session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Refused {
+    /// This node holds as many sessions as it may.
+    #[error("this node is full")]
+    Full,
+    /// The recipient has as many sessions as it may.
+    #[error("the recipient has too many sessions")]
+    RecipientFull,
+    /// This node is going away.
+    #[error("this node is going away")]
+    Draining,
+}
+
+impl Refused {
+    /// The word in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::RecipientFull => "recipient_full",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// What the hub is made with.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// Limits of every session.
+    pub session: SessionLimits,
+    /// Caps of this node.
+    pub caps: Caps,
+    /// Partitions of every topic.
+    pub partitions: u32,
+    /// Generation of the topics.
+    pub epoch: Epoch,
+}
+
+/// Every session of this node.
+pub struct Hub {
+    scope: Scope,
+    clock: Arc<dyn Clock>,
+    table: Table,
+    draining: AtomicBool,
+    pub(crate) verdicts: Verdicts,
+    pub(crate) drain: Drain,
+    pub(crate) presence: Presence,
+    pub(crate) timers: Timers,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("sessions", &self.table.len()).finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    /// A hub without sessions. Its output edges are run by the service.
+    #[must_use]
+    pub fn new(scope: Scope, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let bounds = Bounds { sessions: scope.caps.sessions, per_recipient: scope.caps.per_recipient };
+        Arc::new(Self {
+            table: Table::new(bounds),
+            drain: Drain::new(scope.caps.deletes, scope.caps.refusals),
+            presence: Presence::new(scope.caps.removals),
+            scope,
+            clock,
+            draining: AtomicBool::new(false),
+            verdicts: Verdicts::default(),
+            timers: Timers::default(),
+        })
+    }
+
+    /// Opens a session: enters it, and asks for its route to be registered. The caller owns its end: keep
+    /// [`Handle::guard`] with the connection, or call [`Handle::end`].
+    ///
+    /// # Errors
+    /// When a cap is reached or the node is going away; nothing is held then.
+    pub fn open(self: &Arc<Self>, opened: Opened) -> Result<Handle, Refused> {
+        let entered = self.enter(opened);
+        match &entered {
+            Ok(handle) => metrics::session_opened(handle.transport()),
+            Err(refused) => metrics::session_refused(*refused),
+        }
+        entered
+    }
+
+    fn enter(self: &Arc<Self>, opened: Opened) -> Result<Handle, Refused> {
+        if self.draining.load(Ordering::SeqCst) {
+            return Err(Refused::Draining);
+        }
+        let partition = self.partition_of(&opened.recipient);
+        let believed = opened.cursor.filter(|cursor| self.is_own(*cursor, partition));
+        let opening = Opening {
+            partition,
+            // Epoch zero: what was stored under an older generation of the topics is not behind this client.
+            cursor: believed.unwrap_or_else(|| Cursor::start(Epoch(0), partition)),
+            acknowledging: opened.acknowledging,
+            limits: self.limits(opened.window),
+        };
+        let cell = Arc::new(Cell::new(
+            SessionId::random(),
+            opened.recipient,
+            partition,
+            opened.transport,
+            opened.cursor.is_some() && believed.is_none(),
+            Session::open(opening),
+        ));
+        self.table.insert(&cell)?;
+        if self.draining.load(Ordering::SeqCst) {
+            // The drain began meanwhile and may not have seen this one.
+            self.table.remove(&cell);
+            return Err(Refused::Draining);
+        }
+        self.presence.register(cell.id());
+        Ok(Handle { hub: Arc::clone(self), cell })
+    }
+
+    fn limits(&self, window: Option<u32>) -> Limits {
+        let settings = &self.scope.session;
+        Limits {
+            window: window.map_or(settings.window, |asked| asked.clamp(1, settings.window)),
+            gate_records: settings.gate_records,
+            gate_bytes: settings.gate_bytes,
+            page_rows: settings.page_rows,
+            ack_deadline: settings.ack_deadline_ms,
+            grace: settings.grace_ms,
+            retry: settings.retry_ms,
+        }
+    }
+
+    /// Whether a cursor is one that a recipient of `partition` can have.
+    pub(crate) fn is_own(&self, cursor: Cursor, partition: PartitionId) -> bool {
+        cursor.partition == partition && cursor.epoch <= self.scope.epoch
+    }
+
+    /// The sessions of a recipient at this node.
+    #[must_use]
+    pub fn sessions_of(self: &Arc<Self>, recipient: &Recipient) -> Vec<Handle> {
+        let handle = |cell| Handle { hub: Arc::clone(self), cell };
+        self.table.of(recipient).into_iter().map(handle).collect()
+    }
+
+    /// The session of this id, if it is at this node.
+    #[must_use]
+    pub fn session(self: &Arc<Self>, id: SessionId) -> Option<Handle> {
+        self.table.get(id).map(|cell| Handle { hub: Arc::clone(self), cell })
+    }
+
+    /// The partition a recipient lives in.
+    #[must_use]
+    pub fn partition_of(&self, recipient: &Recipient) -> PartitionId {
+        topic::partition_of(recipient.key().as_bytes(), self.scope.partitions)
+    }
+
+    /// The generation of the topics.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.scope.epoch
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// How many sessions there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether no session, and nothing of one, is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Hands an answer or a poke to a session; one that is over ignores it.
+    pub(crate) fn input(&self, session: SessionId, input: Input) {
+        if let Some(cell) = self.table.get(session) {
+            self.step(&cell, input);
+        }
+    }
+
+    /// Hands over the end of `parked` that was asked for by question `asked`; an older answer proves too little.
+    pub(crate) fn parked_end(&self, session: SessionId, asked: u64, end: u64) {
+        let Some(cell) = self.table.get(session) else { return };
+        let mut core = lock(&cell.core);
+        if core.end_asked == asked {
+            self.step_locked(&cell, &mut core, Input::ParkedEnd(end));
+        }
+    }
+
+    /// Hands a forwarded record to its session. One that is not here, or is not of the record's recipient, is gone.
+    pub(crate) fn forward(&self, stream: StreamId, session: SessionId, forwarded: Forwarded) {
+        let Forwarded { position, parked_upto, notification } = forwarded;
+        let cell = self.table.get(session).filter(|cell| *cell.recipient() == notification.recipient);
+        if let Some(cell) = cell {
+            let mut core = lock(&cell.core);
+            if !core.ended {
+                let notification = Arc::new(notification);
+                let input = Input::Record { stream, position, parked_upto, notification };
+                return self.step_locked(&cell, &mut core, input);
+            }
+        }
+        self.verdicts.push(stream, session, position, &Verdict::Gone);
+    }
+
+    /// Wakes a session whose deadline, as armed for `armed`, has come.
+    pub(crate) fn tick(&self, session: SessionId, armed: Timestamp) {
+        let Some(cell) = self.table.get(session) else { return };
+        let mut core = lock(&cell.core);
+        if core.armed != Some(armed) {
+            return;
+        }
+        core.armed = None;
+        if core.session.next_deadline().is_some_and(|deadline| deadline <= self.clock.now()) {
+            self.step_locked(&cell, &mut core, Input::Tick);
+        } else {
+            self.arm(&cell, &mut core);
+        }
+    }
+
+    /// Steps a session; one that is over ignores it.
+    fn step(&self, cell: &Cell, input: Input) {
+        let mut core = lock(&cell.core);
+        self.step_locked(cell, &mut core, input);
+    }
+
+    fn step_locked(&self, cell: &Cell, core: &mut cell::Core, input: Input) {
+        if core.ended {
+            return;
+        }
+        let mut outputs = Vec::new();
+        core.session.step(input, self.clock.now(), &mut outputs);
+        for output in outputs {
+            self.dispatch(cell, core, output);
+        }
+        if core.is_ready() {
+            cell.wake.notify_waiters();
+        }
+        self.arm(cell, core);
+    }
+
+    /// Carries out one output without waiting. Called under the session's lock, so that outputs keep their order.
+    fn dispatch(&self, cell: &Cell, core: &mut cell::Core, output: Output) {
+        match output {
+            Output::Send(frame) => core.push(frame),
+            Output::Verdict { stream, position, verdict } => {
+                self.verdicts.push(stream, cell.id(), position, &verdict);
+            }
+            Output::ReadParkedEnd => {
+                core.end_asked += 1;
+                self.presence.ask_end(cell.partition(), cell.id(), core.end_asked);
+            }
+            Output::ReadFlag => self.presence.ask_flag(cell.id()),
+            Output::ClearFlag { version } => self.presence.ask_clear(cell.id(), version),
+            Output::ReadPage { from, limit } => self.drain.ask_page(cell.id(), from, limit),
+            Output::Delete(cursor) => self.drain.ask_delete(cell.recipient(), cursor),
+            Output::Reject { position, notification, rejection } => {
+                self.drain.reject(position, notification, rejection);
+            }
+            Output::Probe => core.probe = true,
+        }
+    }
+
+    fn arm(&self, cell: &Cell, core: &mut cell::Core) {
+        let Some(deadline) = core.session.next_deadline() else { return };
+        let slot = Timers::slot(deadline);
+        if core.armed.is_none_or(|armed| slot < armed) {
+            core.armed = Some(slot);
+            self.timers.arm(slot, cell.id());
+        }
+    }
+
+    /// Ends a session, once.
+    fn end(&self, cell: &Cell) {
+        {
+            let mut core = lock(&cell.core);
+            if core.ended {
+                return;
+            }
+            self.step_locked(cell, &mut core, Input::End);
+            core.ended = true;
+            core.outbox = std::collections::VecDeque::new();
+        }
+        cell.wake.notify_waiters();
+        if self.table.remove(cell) {
+            self.presence.remove(cell.recipient(), cell.id());
+            metrics::session_ended(cell.transport());
+        }
+    }
+
+    /// Ids of all sessions, as found at some time during the call.
+    pub(crate) fn ids(&self) -> Vec<SessionId> {
+        self.table.ids()
+    }
+
+    /// The session of this id.
+    pub(crate) fn cell(&self, id: SessionId) -> Option<Arc<Cell>> {
+        self.table.get(id)
+    }
+
+    /// Refuses new sessions from now on.
+    pub(crate) fn refuse_new(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Tells a session's transport that the node goes away.
+    pub(crate) fn close(&self, id: SessionId, closing: Closing) {
+        let Some(cell) = self.table.get(id) else { return };
+        lock(&cell.core).closing = Some(closing);
+        cell.wake.notify_waiters();
+    }
+
+    /// Ends a session by its id.
+    pub(crate) fn end_by_id(&self, id: SessionId) {
+        if let Some(cell) = self.table.get(id) {
+            self.end(&cell);
+        }
+    }
+}
+
+impl Cell {
+    /// Where its session stands.
+    pub(crate) fn state(&self) -> State {
+        lock(&self.core).session.state()
+    }
+}
+
+/// Takes a lock. A thread that panicked while it held one has left a session half stepped at worst, and that session
+/// gives everything back when its connection ends; the others must go on.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

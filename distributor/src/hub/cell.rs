@@ -1,0 +1,128 @@
+//! One session of this node: the machine, what waits to be written to its client, and the wake-up of whoever writes.
+//! Stepped by the hub under its lock; read by [`super::Handle`].
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use shared::clock::Timestamp;
+use shared::delivery::SessionId;
+use shared::position::PartitionId;
+use shared::recipient::Recipient;
+use tokio::sync::Notify;
+
+use super::{Closing, Transport};
+use crate::session::{Frame, Session};
+
+/// A session, shared by its connection, the directors' streams and the answers of the engines.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    id: SessionId,
+    recipient: Recipient,
+    partition: PartitionId,
+    transport: Transport,
+    cursor_ignored: bool,
+    pub(super) core: Mutex<Core>,
+    /// Told whenever [`Core::is_ready`] may have become true.
+    pub(super) wake: Notify,
+}
+
+/// What changes.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) session: Session,
+    /// Frames not yet taken by the connection; the session's window bounds it.
+    pub(super) outbox: VecDeque<Frame>,
+    /// The highest sequence number that the connection took.
+    pub(super) taken_seq: u64,
+    /// The session wants to know whether its connection lives.
+    pub(super) probe: bool,
+    /// The node is going away.
+    pub(super) closing: Option<Closing>,
+    /// Whether the connection has looked at `closing`.
+    pub(super) closing_seen: bool,
+    /// Set once, when the session is over.
+    pub(super) ended: bool,
+    /// The latest question for the end of `parked`; an answer to an older one proves nothing for it.
+    pub(super) end_asked: u64,
+    /// The earliest wake-up that the timer wheel holds for this session.
+    pub(super) armed: Option<Timestamp>,
+}
+
+impl Cell {
+    pub(super) fn new(
+        id: SessionId,
+        recipient: Recipient,
+        partition: PartitionId,
+        transport: Transport,
+        cursor_ignored: bool,
+        session: Session,
+    ) -> Self {
+        let core = Core {
+            session,
+            outbox: VecDeque::new(),
+            taken_seq: 0,
+            probe: false,
+            closing: None,
+            closing_seen: false,
+            ended: false,
+            end_asked: 0,
+            armed: None,
+        };
+        let wake = Notify::new();
+        Self { id, recipient, partition, transport, cursor_ignored, core: Mutex::new(core), wake }
+    }
+
+    pub(crate) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    pub(crate) fn recipient(&self) -> &Recipient {
+        &self.recipient
+    }
+
+    pub(crate) fn partition(&self) -> PartitionId {
+        self.partition
+    }
+
+    pub(super) fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    pub(super) fn cursor_ignored(&self) -> bool {
+        self.cursor_ignored
+    }
+}
+
+impl Core {
+    /// Puts a frame behind the others. Two `drained` in a row become one, so that the window bounds the outbox.
+    pub(super) fn push(&mut self, frame: Frame) {
+        if let (Some(Frame::Drained { count }), Frame::Drained { count: more }) =
+            (self.outbox.back_mut(), &frame)
+        {
+            *count += more;
+            return;
+        }
+        self.outbox.push_back(frame);
+    }
+
+    /// Takes at most `max` frames, in order.
+    pub(super) fn take(&mut self, max: usize) -> Vec<Frame> {
+        let count = self.outbox.len().min(max);
+        let frames: Vec<Frame> = self.outbox.drain(..count).collect();
+        for frame in &frames {
+            if let Frame::Notification { seq, .. } | Frame::Gap { seq, .. } = frame {
+                self.taken_seq = self.taken_seq.max(*seq);
+            }
+        }
+        if self.outbox.is_empty() {
+            // An idle connection holds no buffer.
+            self.outbox = VecDeque::new();
+        }
+        frames
+    }
+
+    /// Whether the connection has something to do.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.outbox.is_empty() || self.probe || self.ended || (self.closing.is_some() && !self.closing_seen)
+    }
+}

@@ -1,0 +1,124 @@
+//! Where sessions are found: by id, and by recipient. Sharded, so that directors' streams and connections on different
+//! threads rarely meet at a lock. Used by the hub only.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use shared::delivery::SessionId;
+use shared::recipient::Recipient;
+use smallvec::SmallVec;
+
+use super::cell::Cell;
+use super::{Refused, lock};
+
+/// Enough that 64 threads rarely collide; the cost of one is a lock and an empty map.
+const SHARDS: usize = 64;
+
+/// Bounds of the table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Most sessions.
+    pub(super) sessions: usize,
+    /// Most sessions of one recipient.
+    pub(super) per_recipient: usize,
+}
+
+type Siblings = SmallVec<[Arc<Cell>; 1]>;
+
+/// Every session of this node.
+#[derive(Debug)]
+pub(super) struct Table {
+    bounds: Bounds,
+    count: AtomicUsize,
+    hasher: RandomState,
+    by_id: Vec<Mutex<HashMap<SessionId, Arc<Cell>>>>,
+    by_recipient: Vec<Mutex<HashMap<Recipient, Siblings>>>,
+}
+
+impl Table {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            count: AtomicUsize::new(0),
+            hasher: RandomState::new(),
+            by_id: (0..SHARDS).map(|_shard| Mutex::default()).collect(),
+            by_recipient: (0..SHARDS).map(|_shard| Mutex::default()).collect(),
+        }
+    }
+
+    fn shard_of_id(&self, id: SessionId) -> &Mutex<HashMap<SessionId, Arc<Cell>>> {
+        // Ids are random: their low bits spread them.
+        &self.by_id[id.0 as usize % SHARDS]
+    }
+
+    fn shard_of_recipient(&self, recipient: &Recipient) -> &Mutex<HashMap<Recipient, Siblings>> {
+        &self.by_recipient[self.hasher.hash_one(recipient) as usize % SHARDS]
+    }
+
+    /// Enters a session, within the bounds.
+    pub(super) fn insert(&self, cell: &Arc<Cell>) -> Result<(), Refused> {
+        let taken = self.count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| {
+            (count < self.bounds.sessions).then_some(count + 1)
+        });
+        taken.map_err(|_full| Refused::Full)?;
+        {
+            let mut shard = lock(self.shard_of_recipient(cell.recipient()));
+            let siblings = shard.entry(cell.recipient().clone()).or_default();
+            if siblings.len() >= self.bounds.per_recipient {
+                self.count.fetch_sub(1, Ordering::SeqCst);
+                return Err(Refused::RecipientFull);
+            }
+            siblings.push(Arc::clone(cell));
+        }
+        lock(self.shard_of_id(cell.id())).insert(cell.id(), Arc::clone(cell));
+        Ok(())
+    }
+
+    /// Takes a session out; answers whether it was there.
+    pub(super) fn remove(&self, cell: &Cell) -> bool {
+        if lock(self.shard_of_id(cell.id())).remove(&cell.id()).is_none() {
+            return false;
+        }
+        if let Entry::Occupied(mut siblings) =
+            lock(self.shard_of_recipient(cell.recipient())).entry(cell.recipient().clone())
+        {
+            siblings.get_mut().retain(|sibling| sibling.id() != cell.id());
+            if siblings.get().is_empty() {
+                siblings.remove();
+            }
+        }
+        self.count.fetch_sub(1, Ordering::SeqCst);
+        true
+    }
+
+    pub(super) fn get(&self, id: SessionId) -> Option<Arc<Cell>> {
+        lock(self.shard_of_id(id)).get(&id).cloned()
+    }
+
+    pub(super) fn of(&self, recipient: &Recipient) -> Siblings {
+        lock(self.shard_of_recipient(recipient)).get(recipient).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    /// The ids of all sessions, as they are found shard by shard.
+    pub(super) fn ids(&self) -> Vec<SessionId> {
+        let mut ids = Vec::with_capacity(self.len());
+        for shard in &self.by_id {
+            ids.extend(lock(shard).keys().copied());
+        }
+        ids
+    }
+
+    /// Whether nothing at all is held any more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+            && self.by_id.iter().all(|shard| lock(shard).is_empty())
+            && self.by_recipient.iter().all(|shard| lock(shard).is_empty())
+    }
+}

@@ -1,0 +1,66 @@
+//! The names of this crate's metrics, and nothing else. Labels are words of fixed sets, never ids.
+
+use metrics::{counter, gauge};
+use shared::delivery::Verdict;
+
+use crate::hub::{Refused, Transport};
+
+pub(crate) fn session_opened(transport: Transport) {
+    gauge!("postrider_sessions", "transport" => transport.as_str()).increment(1.0);
+    counter!("postrider_sessions_opened", "transport" => transport.as_str()).increment(1);
+}
+
+pub(crate) fn session_refused(refused: Refused) {
+    counter!("postrider_sessions_refused", "cause" => refused.as_str()).increment(1);
+}
+
+pub(crate) fn session_ended(transport: Transport) {
+    gauge!("postrider_sessions", "transport" => transport.as_str()).decrement(1.0);
+}
+
+pub(crate) fn verdict(verdict: &Verdict) {
+    let word = match verdict {
+        Verdict::Acknowledged => "acknowledged",
+        Verdict::Expired => "expired",
+        Verdict::Spilled => "spilled",
+        Verdict::Gone => "gone",
+        Verdict::Rejected(_) => "rejected",
+    };
+    counter!("postrider_verdicts", "verdict" => word).increment(1);
+}
+
+/// Work given up because its bound was reached or its attempts were spent; `what` is a word of the code.
+pub(crate) fn given_up(what: &'static str, count: usize) {
+    counter!("postrider_distributor_given_up", "what" => what).increment(count as u64);
+}
+
+/// A call of an engine that failed and is made again.
+pub(crate) fn engine_failed(engine: &'static str) {
+    counter!("postrider_distributor_engine_failures", "engine" => engine).increment(1);
+}
+
+pub(crate) fn stream_opened() {
+    gauge!("postrider_link_streams").increment(1.0);
+}
+
+pub(crate) fn stream_ended() {
+    gauge!("postrider_link_streams").decrement(1.0);
+}
+
+/// Frames that came from directors.
+pub(crate) fn frames(count: usize) {
+    counter!("postrider_link_frames").increment(count as u64);
+}
+
+pub(crate) fn announced(count: usize) {
+    counter!("postrider_sessions_announced_again").increment(count as u64);
+}
+
+pub(crate) fn poked_by_sweep(count: u64) {
+    counter!("postrider_sweep_pokes").increment(count);
+}
+
+/// A refused notification that stands on `dead` now.
+pub(crate) fn dead_lettered() {
+    counter!("postrider_refusals_dead_lettered").increment(1);
+}
