@@ -1,1 +1,27 @@
-//! .
+//! The receiver: where producers hand notifications in. Its one promise is that 202 means durable.
+//!
+//! The story of a request, which is also the reading order:
+//! 1. [`http`] takes it in: one file per operation, with limits on time and memory before a byte of the body is read;
+//! 2. `auth` tells whose producer it is;
+//! 3. `admission`, with `content` and `trace`, is the pure core: it refuses with a [`refusal::Refusal`] whatever can be
+//!    seen to be wrong, and makes notifications of the rest;
+//! 4. `publish` appends their records and waits until the log has answered each;
+//! 5. `http::problem` is the one place that says with which status and code a refusal is answered.
+//!
+//! [`Service`] puts these together; [`Config`] holds every limit.
+
+mod admission;
+mod auth;
+mod config;
+mod content;
+mod error;
+pub mod http;
+mod metrics;
+mod publish;
+pub mod refusal;
+mod service;
+mod trace;
+
+pub use config::{Config, KeySettings};
+pub use error::Error;
+pub use service::{Ports, Service};

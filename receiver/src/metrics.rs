@@ -1,0 +1,54 @@
+//! The receiver's metrics, every name in one place.
+
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+const REQUESTS: &str = "postrider_receiver_requests";
+const REQUEST_SECONDS: &str = "postrider_receiver_request_seconds";
+const ACCEPTED: &str = "postrider_receiver_accepted";
+const REFUSED: &str = "postrider_receiver_refused";
+const APPEND_SECONDS: &str = "postrider_receiver_append_seconds";
+const IN_FLIGHT: &str = "postrider_receiver_in_flight_bytes";
+const KEY_LOOKUPS: &str = "postrider_receiver_key_lookups";
+
+/// Describes them, and shows the gauges before anything happened.
+pub(crate) fn describe() {
+    describe_counter!(REQUESTS, "requests answered, by operation and status");
+    describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "from request head to answer, by operation");
+    describe_counter!(ACCEPTED, "notifications durable on the log and answered so");
+    describe_counter!(REFUSED, "refusals, batch items included, by problem code");
+    describe_histogram!(APPEND_SECONDS, Unit::Seconds, "from append to the log's answer");
+    describe_gauge!(IN_FLIGHT, Unit::Bytes, "memory reserved by requests under way");
+    describe_counter!(KEY_LOOKUPS, "questions about an API key, by who answered");
+    gauge!(IN_FLIGHT).set(0.0);
+}
+
+pub(crate) fn request(operation: &'static str, status: u16, took: Duration) {
+    counter!(REQUESTS, "operation" => operation, "status" => status.to_string()).increment(1);
+    histogram!(REQUEST_SECONDS, "operation" => operation).record(took.as_secs_f64());
+}
+
+pub(crate) fn accepted(notifications: usize) {
+    counter!(ACCEPTED).increment(notifications as u64);
+}
+
+pub(crate) fn refused(code: &'static str) {
+    counter!(REFUSED, "code" => code).increment(1);
+}
+
+pub(crate) fn append(took: Duration) {
+    histogram!(APPEND_SECONDS).record(took.as_secs_f64());
+}
+
+pub(crate) fn reserved(bytes: u32) {
+    gauge!(IN_FLIGHT).increment(f64::from(bytes));
+}
+
+pub(crate) fn released(bytes: u32) {
+    gauge!(IN_FLIGHT).decrement(f64::from(bytes));
+}
+
+pub(crate) fn key_lookup(answered_by: &'static str) {
+    counter!(KEY_LOOKUPS, "by" => answered_by).increment(1);
+}

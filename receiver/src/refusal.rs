@@ -1,0 +1,126 @@
+//! Why a request, or a part of it, is not accepted. Made by every step, answered by [`crate::http::problem`].
+
+use std::fmt;
+
+/// The kinds of refusal, cut by what a producer's program can do about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Not JSON.
+    JsonMalformed,
+    /// Nested beyond the limit.
+    JsonTooDeep,
+    /// A field that no operation has.
+    FieldUnknown,
+    /// A field that is there twice.
+    FieldRepeated,
+    /// A field that must be there and is not.
+    FieldMissing,
+    /// A field of the wrong JSON type.
+    FieldType,
+    /// Two fields, or a header and a query parameter, that contradict each other.
+    FieldConflict,
+    /// A header that must be text, or may be there once only.
+    HeaderInvalid,
+    /// A query parameter that is unknown, repeated or not UTF-8.
+    QueryInvalid,
+    /// No name of a recipient.
+    RecipientInvalid,
+    /// The same recipient twice.
+    RecipientRepeated,
+    /// Too many recipients.
+    RecipientsTooMany,
+    /// No name of a type.
+    TypeInvalid,
+    /// No media type.
+    ContentTypeInvalid,
+    /// No content.
+    ContentEmpty,
+    /// The content is not what its content type says.
+    ContentMismatch,
+    /// `content_base64` is not base64.
+    ContentEncodingInvalid,
+    /// The content is larger than the limit.
+    ContentTooLarge,
+    /// No time to live.
+    TtlInvalid,
+    /// No urgency.
+    UrgencyInvalid,
+    /// No JSON object.
+    MetadataInvalid,
+    /// The metadata is larger than the limit.
+    MetadataTooLarge,
+    /// Something the design has and this version has not.
+    NotSupported,
+    /// `Idempotency-Key`, which this version does not have; to accept it silently would promise what is not kept.
+    IdempotencyNotSupported,
+    /// A batch without items.
+    BatchEmpty,
+    /// A batch with more items than the limit.
+    BatchTooMany,
+    /// More records, or more bytes of them, than one request may become.
+    FanOutTooLarge,
+    /// The request body is larger than the limit.
+    BodyTooLarge,
+    /// The request body did not come in time.
+    BodyTimeout,
+    /// The request body broke off.
+    BodyBroken,
+    /// A content type that this operation does not take.
+    MediaTypeUnsupported,
+    /// A content coding.
+    ContentCodingUnsupported,
+    /// No credentials, or none that are good. Which of these is not told.
+    Unauthorized,
+    /// The store of keys is away and this one is not cached.
+    CredentialsUnavailable,
+    /// Too much memory is held by requests under way.
+    Overloaded,
+    /// The log is away or too slow.
+    LogUnavailable,
+    /// The log refuses: an operator must look.
+    LogRefused,
+    /// The record is larger than the log takes.
+    RecordTooLarge,
+    /// Some recipients of a notification were accepted and others were not.
+    PartlyAccepted,
+    /// The request's deadline passed.
+    DeadlineExceeded,
+    /// No such path.
+    NotFound,
+    /// No such method on this path.
+    MethodNotAllowed,
+    /// A fault of ours.
+    Internal,
+}
+
+/// One refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its kind.
+    pub reason: Reason,
+    /// For a person; may be empty.
+    pub detail: String,
+    /// JSON pointer (RFC 6901) to the part of the request body that is wrong.
+    pub pointer: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal in words.
+    #[must_use]
+    pub fn new(reason: Reason, detail: impl fmt::Display) -> Self {
+        Self { reason, detail: detail.to_string(), pointer: None }
+    }
+
+    /// A refusal that needs no words beyond its kind.
+    #[must_use]
+    pub fn plain(reason: Reason) -> Self {
+        Self { reason, detail: String::new(), pointer: None }
+    }
+
+    /// With the place in the request body.
+    #[must_use]
+    pub fn at(mut self, pointer: impl Into<String>) -> Self {
+        self.pointer = Some(pointer.into());
+        self
+    }
+}

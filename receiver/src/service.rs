@@ -1,0 +1,82 @@
+//! The receiver as a service: binds, serves until shutdown, drains.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use shared::admin::{Readiness, Ready};
+use shared::clock::Clock;
+use shared::log::Appender;
+use shared::shutdown::Shutdown;
+use shared::store::ApiKeys;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::auth::Authenticator;
+use crate::config::Config;
+use crate::error::Error;
+use crate::http::{Edge, router};
+use crate::metrics;
+
+/// What the receiver works with.
+pub struct Ports {
+    /// Where accepted notifications go.
+    pub appender: Arc<dyn Appender>,
+    /// Who may produce.
+    pub keys: Arc<dyn ApiKeys>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A receiver that has its listener.
+pub struct Service {
+    listener: TcpListener,
+    address: SocketAddr,
+    edge: Arc<Edge>,
+    readiness: Readiness,
+}
+
+impl Service {
+    /// Binds the listener; connections wait in the kernel's queue until [`Service::run`].
+    ///
+    /// # Errors
+    /// [`Error::Bind`].
+    pub async fn bind(config: Config, ports: Ports) -> Result<Self, Error> {
+        metrics::describe();
+        let failed = |source| Error::Bind { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let authenticator = Authenticator::new(ports.keys, Arc::clone(&ports.clock), config.keys.clone());
+        let memory = Arc::new(Semaphore::new(config.in_flight_bytes.min(Semaphore::MAX_PERMITS)));
+        let edge = Edge { config, authenticator, log: ports.appender, clock: ports.clock, memory };
+        Ok(Self { listener, address, edge: Arc::new(edge), readiness: Readiness::of(&["receiver"]) })
+    }
+
+    /// Where producers reach it.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether it wants traffic. It does not ask whether the log is there: with the log away it still answers, 503.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
+    /// Serves until `shutdown`, then lets requests under way finish within the drain limit.
+    ///
+    /// # Errors
+    /// None so far; the shape is that of every service.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        let limits = self.edge.config.http.clone();
+        self.readiness.set("receiver", Ready::Yes);
+        tracing::info!(address = %self.address, "the receiver listens");
+        let app = router(self.edge, self.address);
+        let unready = async {
+            shutdown.begun().await;
+            self.readiness.set("receiver", Ready::No);
+        };
+        tokio::join!(shared::serve::serve(self.listener, app, limits, shutdown.clone()), unready);
+        Ok(())
+    }
+}
