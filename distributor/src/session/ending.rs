@@ -1,0 +1,171 @@
+//! How a frame ends: the client acknowledges or refuses it, its deadline passes, or the session is over. What ends is
+//! answered to whoever forwarded it.
+
+use shared::clock::Timestamp;
+use shared::delivery::{Rejection, Verdict};
+use shared::position::{Cursor, Position};
+
+use super::Session;
+use super::interface::{Output, StreamId};
+use super::window::{Content, Stall, Standing};
+
+impl Session {
+    /// The client has processed every frame up to `seq`, but those it wants again.
+    pub(super) fn acknowledge(&mut self, seq: u64, outputs: &mut Vec<Output>) {
+        if seq > self.window.last_seq() {
+            return;
+        }
+        for entry in self.window.entries_mut().filter(|entry| entry.seq <= seq) {
+            if matches!(entry.standing, Standing::Sent(_) | Standing::Flushed(_) | Standing::Overdue) {
+                entry.standing = Standing::Ended(None);
+                for (stream, position) in entry.waiting.drain(..) {
+                    outputs.push(answer(stream, position, Verdict::Acknowledged));
+                }
+            }
+        }
+        self.leave(Jump::Within, outputs);
+    }
+
+    /// The client has processed everything behind `cursor`, whoever sent it.
+    pub(super) fn acknowledge_cursor(&mut self, cursor: Cursor, outputs: &mut Vec<Output>) {
+        let passed = self.window.passed();
+        let beyond = (passed.epoch, passed.next) < (cursor.epoch, cursor.next);
+        self.window.jump(cursor);
+        self.leave(if beyond { Jump::Beyond } else { Jump::Within }, outputs);
+        while let Some((position, gated)) = self.gate.take_behind(self.window.acked()) {
+            let acknowledged = |stream| answer(stream, position, Verdict::Acknowledged);
+            outputs.extend(gated.streams.into_iter().map(acknowledged));
+        }
+    }
+
+    /// The client refuses the frame it got as `seq`: for good, or, without a rejection, for now.
+    pub(super) fn refuse(
+        &mut self,
+        seq: u64,
+        rejection: Option<Rejection>,
+        now: Timestamp,
+        outputs: &mut Vec<Output>,
+    ) {
+        let Some(entry) = self.window.by_seq(seq) else { return };
+        let Content::Notification(notification) = &entry.content else { return };
+        if matches!(entry.standing, Standing::Ended(_) | Standing::Again) {
+            return;
+        }
+        let own = entry.position;
+        match rejection {
+            Some(rejection) => {
+                entry.standing = Standing::Ended(Some(rejection));
+                let dead = Output::Reject { position: own, notification: notification.clone(), rejection };
+                let mut asked = false;
+                // What the frame only passed over was not refused: it ends when the cursor moves past it.
+                entry.waiting.retain(|(stream, position)| {
+                    let refused = *position == own;
+                    if refused {
+                        asked = true;
+                        outputs.push(answer(*stream, own, Verdict::Rejected(rejection)));
+                    }
+                    !refused
+                });
+                outputs.extend((!asked).then_some(dead));
+                self.leave(Jump::Within, outputs);
+            }
+            None => {
+                entry.standing = Standing::Again;
+                entry.stored = true;
+                let (spilled, upto) = (std::mem::take(&mut entry.waiting), entry.parked_upto);
+                for (stream, position) in spilled {
+                    self.spill(stream, position, upto, outputs);
+                }
+                self.window.hold_until(now.after(self.limits.retry));
+            }
+        }
+    }
+
+    /// Frames whose deadline passed: the records go back to their directors, and with them everything that waits in the
+    /// gate, since it would come behind them.
+    pub(super) fn give_up_overdue(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
+        let Some(stall) = self.window.mark_overdue(now) else { return };
+        let mut spilled = Vec::new();
+        for entry in self.window.entries_mut().filter(|entry| entry.standing == Standing::Overdue) {
+            entry.stored |= !entry.waiting.is_empty();
+            let upto = entry.parked_upto;
+            spilled.extend(entry.waiting.drain(..).map(|(stream, position)| (stream, position, upto)));
+        }
+        for (stream, position, upto) in spilled {
+            self.spill(stream, position, upto, outputs);
+        }
+        self.spill_gate(outputs);
+        if stall == Stall::Begins {
+            outputs.push(Output::Probe);
+        }
+    }
+
+    /// Gives back everything that waits in the gate.
+    pub(super) fn spill_gate(&mut self, outputs: &mut Vec<Output>) {
+        for (position, gated) in self.gate.take_all() {
+            for stream in gated.streams {
+                self.spill(stream, position, gated.parked_upto, outputs);
+            }
+        }
+    }
+
+    /// Tells a stream that its record, and every later one, belongs into the store.
+    pub(super) fn spill(
+        &mut self,
+        stream: StreamId,
+        position: Position,
+        upto: u64,
+        outputs: &mut Vec<Output>,
+    ) {
+        self.gate.fall_behind(stream, upto);
+        outputs.push(answer(stream, position, Verdict::Spilled));
+    }
+
+    /// Sends again what the client wanted again.
+    pub(super) fn send_again(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
+        self.window.send_again(now, self.limits.ack_deadline, |entry| {
+            if matches!(entry.content, Content::Gap { .. }) {
+                for (stream, position) in entry.waiting.drain(..) {
+                    outputs.push(answer(stream, position, Verdict::Expired));
+                }
+            }
+            outputs.push(Output::Send(entry.frame()));
+        });
+    }
+
+    /// The session is over: everything is given back.
+    pub(super) fn end(&mut self, outputs: &mut Vec<Output>) {
+        self.window.close(|entry| {
+            let gone = |(stream, position)| answer(stream, position, Verdict::Gone);
+            outputs.extend(entry.waiting.into_iter().map(gone));
+        });
+        for (position, gated) in self.gate.take_all() {
+            outputs.extend(gated.streams.into_iter().map(|stream| answer(stream, position, Verdict::Gone)));
+        }
+        self.closed = true;
+    }
+
+    /// Moves the cursor past what ended, and has it deleted where it may be stored.
+    fn leave(&mut self, jump: Jump, outputs: &mut Vec<Output>) {
+        let stored = self.window.settle(|entry| {
+            for (stream, position) in entry.waiting {
+                outputs.push(answer(stream, position, Verdict::Acknowledged));
+            }
+        });
+        if stored || jump == Jump::Beyond {
+            outputs.push(Output::Delete(self.window.acked()));
+        }
+    }
+}
+
+/// Whether the client has more than this session sent it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Jump {
+    Within,
+    Beyond,
+}
+
+/// A verdict as an output.
+pub(super) fn answer(stream: StreamId, position: Position, verdict: Verdict) -> Output {
+    Output::Verdict { stream, position, verdict }
+}
