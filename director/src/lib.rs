@@ -1,1 +1,7 @@
-//! .
+//! The director.
+
+pub mod lane;
+pub mod offsets;
+pub mod routing;
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,275 @@
+//! Lanes: what becomes of the records of one partition, recipient by recipient. A state machine without I/O: the worker
+//! feeds it [`Input`]s with the time, and does what the [`Output`]s say.
+//!
+//! A [lane](single::Lane) holds the records of one recipient that have not ended. Invariants, each tried by `tests`:
+//! - a session is sent a record only after every record of its lane before it that has not ended, on that stream;
+//! - a record is parked only when no record of its lane before it is left, one append at a time;
+//! - a forwarded record carries a `parked_upto` above every record of its recipient parked before;
+//! - a session that spilled is resumed only when nothing of its lane that it was sent is left: whatever it missed has
+//!   ended by then, or stands below a higher `parked_upto`;
+//! - every record ends exactly once.
+
+mod memory;
+mod parking;
+mod patience;
+mod single;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use shared::delivery::{NodeId, SessionId, Verdict};
+use shared::outcome::{DeadReason, End, ParkReason};
+use shared::recipient::Recipient;
+use shared::registry::Route;
+
+pub use patience::{Patience, RetryPolicy};
+
+use crate::routing::Record;
+use memory::ParkedMemory;
+use patience::Retries;
+use single::Lane;
+
+/// What the worker tells.
+#[derive(Debug)]
+pub enum Input {
+    /// A record was taken from the log. Offsets ascend.
+    Taken(Arc<Record>),
+    /// Answers [`Output::Lookup`]; `None` when the registry could not say.
+    Routed(Recipient, Option<Vec<Route>>),
+    /// Answers [`Output::Look`]; `None` when the registry could not say.
+    Looked(Recipient, Option<Vec<Route>>),
+    /// A session of a node says what became of the record at an offset.
+    Verdict(Route, u64, Verdict),
+    /// Everything sent to this node and not answered is lost, or could not be sent.
+    StreamLost(NodeId),
+    /// Answers [`Output::Park`]: the record at `offset` is durable on `parked`, at offset `parked`.
+    Parked {
+        /// Of the record on `notifications`.
+        offset: u64,
+        /// Of its copy on `parked`.
+        parked: u64,
+    },
+    /// Answers [`Output::Park`]: the log will never take the record at this offset; it becomes a dead letter.
+    Unparkable(u64, DeadReason),
+    /// Time has passed.
+    Tick,
+}
+
+/// What the worker is to do.
+#[derive(Debug)]
+pub enum Output {
+    /// Ask the registry where this recipient is; answer with [`Input::Routed`].
+    Lookup(Recipient),
+    /// Ask the registry once more, after something was parked; answer with [`Input::Looked`].
+    Look(Recipient),
+    /// Send the record to this session; `parked` must be drained up to `parked_upto` before it.
+    Forward {
+        /// The session.
+        route: Route,
+        /// The record.
+        record: Arc<Record>,
+        /// The parked offset.
+        parked_upto: u64,
+    },
+    /// Tell this session that something of its recipient was parked below the offset.
+    Poke(Route, u64),
+    /// Tell this session that it is not behind any more.
+    Resume(Route),
+    /// Append the record to `parked`; answer with [`Input::Parked`] or [`Input::Unparkable`].
+    Park(Arc<Record>, ParkReason),
+    /// Append the record to `dead`; it has left its lane and ends when `dead` acknowledged it.
+    Bury(Arc<Record>, DeadReason),
+    /// The record has ended.
+    Ended(Arc<Record>, End),
+    /// There is no such session: remove exactly this route.
+    Unregister(Recipient, Route),
+    /// A lane waits to try again; for metrics.
+    Retry,
+}
+
+/// Limits of the lanes of one partition.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long a verdict may take before the record is parked instead.
+    pub verdict_deadline: Duration,
+    /// For how many recipients without a lane the last parked offset is kept.
+    pub parked_memory: usize,
+    /// How often and how long delivery is tried.
+    pub retry: RetryPolicy,
+}
+
+/// What one step of a lane may use.
+struct Turn<'a> {
+    now: Instant,
+    retries: &'a mut Retries,
+    out: &'a mut Vec<Output>,
+}
+
+/// The lanes of one partition.
+#[derive(Debug)]
+pub struct Lanes {
+    verdict_deadline: Duration,
+    lanes: HashMap<Recipient, Lane>,
+    /// The recipient of every record in a lane, by offset.
+    owners: HashMap<u64, Recipient>,
+    /// The recipient of every session that a lane has sent to.
+    met: HashMap<SessionId, Recipient>,
+    memory: ParkedMemory,
+    retries: Retries,
+}
+
+impl Lanes {
+    /// No lane yet. `base` is the end of `parked`, read after the partition was assigned; `seed` feeds the jitter.
+    #[must_use]
+    pub fn new(settings: Settings, base: u64, seed: u64) -> Self {
+        Self {
+            verdict_deadline: settings.verdict_deadline,
+            lanes: HashMap::new(),
+            owners: HashMap::new(),
+            met: HashMap::new(),
+            memory: ParkedMemory::new(base, settings.parked_memory),
+            retries: Retries::new(settings.retry, seed),
+        }
+    }
+
+    /// Takes one input; what is to be done about it is appended to `out`, to be done in that order.
+    pub fn step(&mut self, input: Input, now: Instant, out: &mut Vec<Output>) {
+        match input {
+            Input::Taken(record) => self.take(record, now, out),
+            Input::Routed(recipient, Some(routes)) => {
+                self.with(&recipient, now, out, |lane, turn| lane.routed(&routes, turn));
+            }
+            Input::Routed(recipient, None) => {
+                self.with(&recipient, now, out, |lane, turn| lane.unrouted(turn))
+            }
+            Input::Looked(recipient, routes) => {
+                self.with(&recipient, now, out, |lane, turn| {
+                    lane.looked(&recipient, routes.as_deref(), turn)
+                });
+            }
+            Input::Verdict(route, offset, verdict) => self.verdict(route, offset, &verdict, now, out),
+            Input::StreamLost(node) => {
+                for recipient in self.recipients(|lane| lane.knows(node)) {
+                    for session in self.lanes[&recipient].sessions_of(node) {
+                        self.met.remove(&session);
+                    }
+                    self.with(&recipient, now, out, |lane, turn| lane.stream_lost(node, turn));
+                }
+            }
+            Input::Parked { offset, parked } => {
+                self.with_owner(offset, now, out, |lane, turn| lane.parked(offset, parked, turn));
+            }
+            Input::Unparkable(offset, reason) => {
+                self.with_owner(offset, now, out, |lane, turn| lane.unparkable(offset, reason, turn));
+            }
+            Input::Tick => self.tick(now, out),
+        }
+    }
+
+    /// When the next retry is due, if any waits. Verdicts that never come are found by ticking now and then.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        self.retries.due()
+    }
+
+    /// How many lanes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Whether no record is in any lane, and no second look outstanding.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    fn take(&mut self, record: Arc<Record>, now: Instant, out: &mut Vec<Output>) {
+        let recipient = record.notification.recipient.clone();
+        self.retries.earn();
+        self.owners.insert(record.position.offset, recipient.clone());
+        if !self.lanes.contains_key(&recipient) {
+            self.lanes.insert(recipient.clone(), Lane::new(self.memory.parked_upto(&recipient)));
+        }
+        self.with(&recipient, now, out, |lane, turn| lane.take(record, turn));
+    }
+
+    fn verdict(&mut self, route: Route, offset: u64, verdict: &Verdict, now: Instant, out: &mut Vec<Output>) {
+        if self.owners.contains_key(&offset) {
+            self.with_owner(offset, now, out, |lane, turn| lane.verdict(route, offset, verdict, turn));
+        } else if *verdict == Verdict::Spilled {
+            // It was acknowledged elsewhere meanwhile.
+            match self.met.get(&route.session).cloned() {
+                Some(recipient) => {
+                    self.with(&recipient, now, out, |lane, turn| lane.fell_behind(route, turn))
+                }
+                None => out.push(Output::Resume(route)),
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Instant, out: &mut Vec<Output>) {
+        while let Some(recipient) = self.retries.take_due(now) {
+            self.with(&recipient, now, out, |lane, turn| lane.retry(&recipient, turn));
+        }
+        let Some(limit) = now.checked_sub(self.verdict_deadline) else { return };
+        for recipient in self.recipients(|lane| lane.awaits_since(limit)) {
+            self.with(&recipient, now, out, |lane, turn| lane.silence(limit, turn));
+        }
+    }
+
+    fn recipients(&self, wanted: impl Fn(&Lane) -> bool) -> Vec<Recipient> {
+        self.lanes.iter().filter(|(_, lane)| wanted(lane)).map(|(recipient, _)| recipient.clone()).collect()
+    }
+
+    fn with_owner(
+        &mut self,
+        offset: u64,
+        now: Instant,
+        out: &mut Vec<Output>,
+        step: impl FnOnce(&mut Lane, &mut Turn<'_>),
+    ) {
+        if let Some(recipient) = self.owners.get(&offset).cloned() {
+            self.with(&recipient, now, out, step);
+        }
+    }
+
+    /// Lets one lane take a step, keeps the indexes true, and drops the lane when it is over.
+    fn with(
+        &mut self,
+        recipient: &Recipient,
+        now: Instant,
+        out: &mut Vec<Output>,
+        step: impl FnOnce(&mut Lane, &mut Turn<'_>),
+    ) {
+        let Some(lane) = self.lanes.get_mut(recipient) else { return };
+        let before = out.len();
+        step(lane, &mut Turn { now, retries: &mut self.retries, out });
+        let over = lane.is_over();
+        for output in &out[before..] {
+            match output {
+                Output::Ended(record, _) | Output::Bury(record, _) => {
+                    self.owners.remove(&record.position.offset);
+                }
+                Output::Forward { route, .. } => {
+                    self.met.insert(route.session, recipient.clone());
+                }
+                _ => {}
+            }
+        }
+        if over && let Some(lane) = self.lanes.remove(recipient) {
+            for peer in lane.peers() {
+                self.met.remove(&peer.route.session);
+                if peer.is_behind() {
+                    out.push(Output::Resume(peer.route));
+                }
+            }
+            if let Some(parked_upto) = lane.parked_here() {
+                self.memory.remember(recipient.clone(), parked_upto);
+            }
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! One lane: the records of one recipient that have not ended, lowest first, and the sessions they were sent to.
+//! How it parks is in [`super::parking`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use shared::delivery::{NodeId, Rejection, SessionId, Verdict};
+use shared::notification::Urgency;
+use shared::outcome::{DeadReason, End, ParkReason};
+use shared::recipient::Recipient;
+use shared::registry::Route;
+use smallvec::SmallVec;
+
+use super::parking::Parking;
+use super::patience::Failures;
+use super::{Output, Turn};
+use crate::routing::Record;
+
+/// What the lane is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Everything in it awaits a verdict.
+    Forwarding,
+    /// The registry was asked; nothing is sent before it answers.
+    Looking,
+    /// A delivery failed; nothing is sent before this instant.
+    Waiting(Instant),
+    /// See [`super::parking`].
+    Parking(Parking),
+}
+
+/// What one session was asked about one record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ask {
+    session: SessionId,
+    since: Instant,
+    pub(super) answer: Answer,
+}
+
+/// What it answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Nothing yet.
+    Awaited,
+    /// It cannot take it now.
+    Spilled,
+    /// Nothing in time; nobody waits for it any more.
+    Silent,
+    /// There is no such session.
+    Gone,
+    /// The client refused it.
+    Refused,
+}
+
+impl Answer {
+    /// Whether the session may still have, or have missed, the record.
+    fn is_open(self) -> bool {
+        matches!(self, Self::Awaited | Self::Spilled | Self::Silent)
+    }
+}
+
+/// A record in the lane.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) record: Arc<Record>,
+    pub(super) asks: SmallVec<[Ask; 2]>,
+    pub(super) refused: Option<Rejection>,
+    /// Why it turned the lane to parking, if it did.
+    pub(super) cause: Option<ParkReason>,
+}
+
+impl Entry {
+    pub(super) fn is_awaited(&self) -> bool {
+        self.asks.iter().any(|ask| ask.answer == Answer::Awaited)
+    }
+
+    fn ask(&mut self, session: SessionId) -> Option<&mut Ask> {
+        self.asks.iter_mut().find(|ask| ask.session == session)
+    }
+
+    fn is_open_at(&self, session: SessionId) -> bool {
+        self.asks.iter().any(|ask| ask.session == session && ask.answer.is_open())
+    }
+}
+
+/// A session that the lane has met.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer {
+    pub(super) route: Route,
+    pace: Pace,
+    /// Everything up to this offset was sent to it on this stream.
+    sent: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// In the latest routes; is sent everything.
+    Following,
+    /// Not in the latest routes; is sent nothing new.
+    Absent,
+    /// It spilled; is sent nothing new before it is resumed.
+    Behind,
+}
+
+impl Peer {
+    pub(super) fn is_behind(&self) -> bool {
+        self.pace == Pace::Behind
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) entries: VecDeque<Entry>,
+    pub(super) peers: SmallVec<[Peer; 2]>,
+    pub(super) phase: Phase,
+    /// Pinned while the lane lives; only its own parking raises it.
+    pub(super) parked_upto: u64,
+    pub(super) has_parked: bool,
+    lookup_outstanding: bool,
+    failures: Failures,
+}
+
+impl Lane {
+    pub(super) fn new(parked_upto: u64) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            peers: SmallVec::new(),
+            phase: Phase::Forwarding,
+            parked_upto,
+            has_parked: false,
+            lookup_outstanding: false,
+            failures: Failures::default(),
+        }
+    }
+
+    pub(super) fn peers(&self) -> &[Peer] {
+        &self.peers
+    }
+
+    pub(super) fn knows(&self, node: NodeId) -> bool {
+        self.peers.iter().any(|peer| peer.route.node == node)
+    }
+
+    pub(super) fn sessions_of(&self, node: NodeId) -> SmallVec<[SessionId; 2]> {
+        self.peers.iter().filter(|peer| peer.route.node == node).map(|peer| peer.route.session).collect()
+    }
+
+    pub(super) fn parked_here(&self) -> Option<u64> {
+        self.has_parked.then_some(self.parked_upto)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.entries.is_empty()
+            && match self.phase {
+                Phase::Parking(parking) => parking.is_over(),
+                Phase::Forwarding | Phase::Looking | Phase::Waiting(_) => true,
+            }
+    }
+
+    pub(super) fn take(&mut self, record: Arc<Record>, turn: &mut Turn<'_>) {
+        let recipient = record.notification.recipient.clone();
+        self.entries.push_back(Entry { record, asks: SmallVec::new(), refused: None, cause: None });
+        match self.phase {
+            Phase::Forwarding => self.look_up(&recipient, turn),
+            Phase::Parking(_) => self.park_head(turn),
+            Phase::Looking | Phase::Waiting(_) => {}
+        }
+    }
+
+    fn look_up(&mut self, recipient: &Recipient, turn: &mut Turn<'_>) {
+        self.phase = Phase::Looking;
+        if !std::mem::replace(&mut self.lookup_outstanding, true) {
+            turn.out.push(Output::Lookup(recipient.clone()));
+        }
+    }
+
+    /// The registry has answered.
+    pub(super) fn routed(&mut self, routes: &[Route], turn: &mut Turn<'_>) {
+        self.lookup_outstanding = false;
+        if self.phase != Phase::Looking {
+            return;
+        }
+        self.phase = Phase::Forwarding;
+        for peer in self.peers.iter_mut().filter(|peer| !peer.is_behind()) {
+            peer.pace = if routes.contains(&peer.route) { Pace::Following } else { Pace::Absent };
+        }
+        for route in routes {
+            if !self.peers.iter().any(|peer| peer.route == *route) {
+                self.peers.push(Peer { route: *route, pace: Pace::Following, sent: None });
+            }
+        }
+        self.settle(turn);
+    }
+
+    /// The registry could not answer.
+    pub(super) fn unrouted(&mut self, turn: &mut Turn<'_>) {
+        self.lookup_outstanding = false;
+        if self.phase == Phase::Looking {
+            self.fail(ParkReason::RegistryUnavailable, turn);
+        }
+    }
+
+    /// A retry that was waited for is due; the lane may have other things to do by now.
+    pub(super) fn retry(&mut self, recipient: &Recipient, turn: &mut Turn<'_>) {
+        if matches!(self.phase, Phase::Waiting(until) if until <= turn.now) {
+            self.look_up(recipient, turn);
+        }
+    }
+
+    pub(super) fn verdict(&mut self, route: Route, offset: u64, verdict: &Verdict, turn: &mut Turn<'_>) {
+        let Some(index) = self.find(offset) else { return };
+        let is_on_its_way = index == 0 && self.is_appending();
+        let entry = &mut self.entries[index];
+        match verdict {
+            // What is on its way to `parked` ends there.
+            Verdict::Acknowledged | Verdict::Expired if is_on_its_way => {}
+            Verdict::Acknowledged => return self.end(index, End::Acknowledged, turn),
+            Verdict::Expired => return self.end(index, End::Expired, turn),
+            Verdict::Spilled => {
+                set(entry.ask(route.session), Answer::Spilled);
+                return self.fell_behind(route, turn);
+            }
+            Verdict::Gone => {
+                set(entry.ask(route.session), Answer::Gone);
+                turn.out.push(Output::Unregister(entry.record.notification.recipient.clone(), route));
+            }
+            Verdict::Rejected(rejection) => {
+                set(entry.ask(route.session), Answer::Refused);
+                entry.refused = Some(*rejection);
+            }
+        }
+        self.settle(turn);
+    }
+
+    /// A session spilled a record of this lane, or one that was acknowledged by another meanwhile.
+    pub(super) fn fell_behind(&mut self, route: Route, turn: &mut Turn<'_>) {
+        match self.peers.iter_mut().find(|peer| peer.route == route) {
+            Some(peer) => peer.pace = Pace::Behind,
+            None => turn.out.push(Output::Resume(route)),
+        }
+        self.settle(turn);
+    }
+
+    /// Takes the record at `index` out as acknowledged or expired: proof that its recipient can be reached.
+    fn end(&mut self, index: usize, end: End, turn: &mut Turn<'_>) {
+        self.failures = Failures::default();
+        if let Some(entry) = self.entries.remove(index) {
+            turn.out.push(Output::Ended(entry.record, end));
+        }
+        if matches!(self.phase, Phase::Parking(_)) || self.peers.iter().any(Peer::is_behind) {
+            self.settle(turn);
+        }
+    }
+
+    /// The stream to `node` is lost, and with it what its sessions remembered of it.
+    pub(super) fn stream_lost(&mut self, node: NodeId, turn: &mut Turn<'_>) {
+        let lost = self.sessions_of(node);
+        self.peers.retain(|peer| peer.route.node != node);
+        for entry in &mut self.entries {
+            entry.asks.retain(|ask| !lost.contains(&ask.session));
+        }
+        match self.phase {
+            Phase::Forwarding | Phase::Looking if !self.entries.is_empty() => {
+                self.fail(ParkReason::Exhausted, turn);
+            }
+            Phase::Forwarding | Phase::Looking | Phase::Waiting(_) => {}
+            Phase::Parking(_) => self.settle(turn),
+        }
+    }
+
+    /// Whether a verdict is awaited since `limit` or earlier.
+    pub(super) fn awaits_since(&self, limit: Instant) -> bool {
+        self.entries.iter().flat_map(|entry| &entry.asks).any(|ask| ask.is_late(limit))
+    }
+
+    /// Awaits no longer what is awaited since `limit` or earlier.
+    pub(super) fn silence(&mut self, limit: Instant, turn: &mut Turn<'_>) {
+        for ask in self.entries.iter_mut().flat_map(|entry| &mut entry.asks).filter(|ask| ask.is_late(limit))
+        {
+            ask.answer = Answer::Silent;
+        }
+        self.settle(turn);
+    }
+
+    /// Waits to try again, or parks what nobody has when that was tried enough.
+    fn fail(&mut self, cause: ParkReason, turn: &mut Turn<'_>) {
+        let Some(head) = self.entries.front() else { return };
+        let recipient = head.record.notification.recipient.clone();
+        let urgency = self.entries.iter().map(|entry| entry.record.notification.urgency).max();
+        let granted =
+            turn.retries.grant(&recipient, urgency.unwrap_or(Urgency::Normal), &mut self.failures, turn.now);
+        match granted {
+            Some(until) => {
+                self.phase = Phase::Waiting(until);
+                turn.out.push(Output::Retry);
+            }
+            None => {
+                self.failures = Failures::default();
+                self.phase = Phase::Forwarding;
+                self.park_stranded(Some(cause), turn);
+            }
+        }
+        self.settle(turn);
+    }
+
+    /// Draws the conclusions of a change: buries what was refused by all who were asked, resumes who has nothing left
+    /// to miss, sends what can be sent, and parks what nobody can take.
+    pub(super) fn settle(&mut self, turn: &mut Turn<'_>) {
+        self.bury_refused(turn);
+        self.resume(turn);
+        if self.phase == Phase::Forwarding {
+            self.send(turn);
+            self.park_stranded(None, turn);
+        }
+        self.park_head(turn);
+    }
+
+    fn bury_refused(&mut self, turn: &mut Turn<'_>) {
+        let mut index = usize::from(self.is_appending());
+        while index < self.entries.len() {
+            let entry = &self.entries[index];
+            match entry.refused {
+                Some(rejection) if !entry.is_awaited() => {
+                    if let Some(entry) = self.entries.remove(index) {
+                        turn.out.push(Output::Bury(entry.record, DeadReason::Rejected(rejection)));
+                    }
+                }
+                _ => index += 1,
+            }
+        }
+    }
+
+    /// A session that spilled is resumed when nothing it was sent is left in the lane. Earlier would be wrong: it would
+    /// take a later record while one that it spilled may yet be parked below no `parked_upto` that it was told.
+    fn resume(&mut self, turn: &mut Turn<'_>) {
+        for peer in self.peers.iter_mut().filter(|peer| peer.is_behind()) {
+            if !self.entries.iter().any(|entry| entry.is_open_at(peer.route.session)) {
+                *peer = Peer { route: peer.route, pace: Pace::Following, sent: None };
+                turn.out.push(Output::Resume(peer.route));
+            }
+        }
+    }
+
+    /// Sends every session that follows what it was not sent yet; to one just met, that is the whole lane.
+    fn send(&mut self, turn: &mut Turn<'_>) {
+        for peer in self.peers.iter_mut().filter(|peer| peer.pace == Pace::Following) {
+            let session = peer.route.session;
+            let from = self
+                .entries
+                .partition_point(|entry| peer.sent.is_some_and(|sent| entry.record.position.offset <= sent));
+            for entry in self.entries.range_mut(from..) {
+                peer.sent = Some(entry.record.position.offset);
+                if entry.ask(session).is_some() {
+                    continue;
+                }
+                entry.asks.push(Ask { session, since: turn.now, answer: Answer::Awaited });
+                turn.out.push(Output::Forward {
+                    route: peer.route,
+                    record: Arc::clone(&entry.record),
+                    parked_upto: self.parked_upto,
+                });
+            }
+        }
+    }
+
+    pub(super) fn find(&self, offset: u64) -> Option<usize> {
+        self.entries.binary_search_by_key(&offset, |entry| entry.record.position.offset).ok()
+    }
+}
+
+impl Ask {
+    fn is_late(&self, limit: Instant) -> bool {
+        self.answer == Answer::Awaited && self.since <= limit
+    }
+}
+
+fn set(ask: Option<&mut Ask>, answer: Answer) {
+    if let Some(ask) = ask {
+        ask.answer = answer;
+    }
+}

@@ -1,0 +1,120 @@
+//! The first decision about a fetched record: a notification that belongs here and goes to its lane, or a dead letter.
+//! Pure; the worker calls it for every record it takes.
+
+use shared::log::{Entry, Fetched};
+use shared::notification::Notification;
+use shared::outcome::DeadReason;
+use shared::position::{Epoch, Position};
+use shared::record::{self, Kind};
+use shared::topic::partition_of;
+
+use crate::offsets::Ticket;
+
+/// A record on its way: decoded for the link, and as it stood on the log for `parked` and `dead`. Both share the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Where it stands on `notifications`.
+    pub position: Position,
+    /// Its place in the tracker.
+    pub ticket: Ticket,
+    /// What it weighs against the byte limit.
+    pub size_bytes: usize,
+    /// The notification.
+    pub notification: Notification,
+    /// The record as fetched.
+    pub entry: Entry,
+}
+
+/// A record that can never be delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undeliverable {
+    /// Where it stands on `notifications`.
+    pub position: Position,
+    /// Its place in the tracker.
+    pub ticket: Ticket,
+    /// What it weighs against the byte limit.
+    pub size_bytes: usize,
+    /// The record as fetched.
+    pub entry: Entry,
+    /// Why.
+    pub reason: DeadReason,
+}
+
+impl Undeliverable {
+    /// A record that was deliverable until `reason` was found.
+    #[must_use]
+    pub fn of(record: &Record, reason: DeadReason) -> Self {
+        let Record { position, ticket, size_bytes, ref entry, .. } = *record;
+        Self { position, ticket, size_bytes, entry: entry.clone(), reason }
+    }
+}
+
+/// Decides about one record of a topic with `partitions` partitions in generation `epoch`.
+///
+/// # Errors
+/// With the dead letter that it becomes.
+pub fn route(
+    fetched: Fetched,
+    ticket: Ticket,
+    epoch: Epoch,
+    partitions: u32,
+) -> Result<Record, Box<Undeliverable>> {
+    let Fetched { partition, offset, entry, .. } = fetched;
+    let position = Position { epoch, partition, offset };
+    let size_bytes = entry.size_bytes();
+    let reason = match record::decode(&entry) {
+        Ok(_) if partition_of(&entry.key, partitions) != partition => DeadReason::Misplaced,
+        Ok((Kind::Notification, notification)) => {
+            return Ok(Record { position, ticket, size_bytes, notification, entry });
+        }
+        Ok((Kind::Task, _)) => DeadReason::Unsupported("tasks are not run by this version".into()),
+        Err(malformed) => DeadReason::Malformed(malformed.to_string()),
+    };
+    Err(Box::new(Undeliverable { position, ticket, size_bytes, entry, reason }))
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::position::PartitionId;
+
+    use super::*;
+    use crate::offsets::Tracker;
+    use crate::testing::notification;
+
+    fn fetched(entry: Entry, partition: PartitionId) -> Fetched {
+        Fetched { partition, offset: 7, timestamp: shared::clock::Timestamp::default(), entry }
+    }
+
+    fn decide(entry: Entry, partition: PartitionId) -> Result<Record, Box<Undeliverable>> {
+        let ticket = Tracker::new(0).take(7).unwrap();
+        route(fetched(entry, partition), ticket, Epoch(1), 12)
+    }
+
+    #[test]
+    fn a_notification_in_its_own_partition_goes_to_its_lane() {
+        let notification = notification("acme/alice", 1);
+        let entry = record::encode(&notification);
+        let home = partition_of(&entry.key, 12);
+        assert_eq!(decide(entry, home).unwrap().notification, notification);
+    }
+
+    #[test]
+    fn a_record_in_another_partition_than_its_keys_is_misplaced() {
+        let entry = record::encode(&notification("acme/alice", 1));
+        let other = PartitionId((partition_of(&entry.key, 12).0 + 1) % 12);
+        assert_eq!(decide(entry, other).unwrap_err().reason, DeadReason::Misplaced);
+    }
+
+    #[test]
+    fn what_does_not_parse_is_malformed_and_a_task_is_unsupported() {
+        assert!(matches!(
+            decide(Entry::default(), PartitionId(0)).unwrap_err().reason,
+            DeadReason::Malformed(_)
+        ));
+        let mut task = record::encode(&notification("acme/alice", 1));
+        let kind = task.headers.iter_mut().find(|(name, _)| name == "ce_kind").unwrap();
+        kind.1 = bytes::Bytes::from_static(b"task");
+        let home = partition_of(&task.key, 12);
+        assert!(matches!(decide(task, home).unwrap_err().reason, DeadReason::Unsupported(_)));
+    }
+}
