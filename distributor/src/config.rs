@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use shared::config::{Mistakes, Section, millis};
 use shared::serve::HttpLimits;
 
+use crate::auth::AuthSettings;
+use crate::http::EdgeSettings;
+
 /// The settings of a distributor.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -15,6 +18,11 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Limits against slow and numerous clients.
     pub http: HttpLimits,
+    /// How long clients may take, and how much they may send.
+    pub edge: EdgeSettings,
+    /// How client tokens are verified: section `[auth]`, read beside this one and put here.
+    #[serde(skip)]
+    pub auth: AuthSettings,
     /// Limits of each session.
     pub session: SessionLimits,
     /// What this node may hold.
@@ -38,6 +46,8 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             http: HttpLimits::default(),
+            edge: EdgeSettings::default(),
+            auth: AuthSettings::default(),
             session: SessionLimits::default(),
             caps: Caps::default(),
             link: LinkSettings::default(),
@@ -281,6 +291,7 @@ impl Section for Config {
 
     fn check(&self, mistakes: &mut Mistakes) {
         self.http.check(mistakes);
+        self.edge.check(mistakes);
         self.session.check(mistakes);
         mistakes.within("caps.sessions", self.caps.sessions, 1..=10_000_000);
         mistakes.within(

@@ -19,6 +19,9 @@ pub enum Error {
         "link.listen is {0}, which names no interface: set distributor.link.advertise to what directors can reach"
     )]
     NoAdvertise(SocketAddr),
+    /// There is no key to verify client tokens with, or none that can be used.
+    #[error("client tokens cannot be verified")]
+    Key(#[source] crate::auth::KeyError),
     /// The link's server failed.
     #[error("the link server failed")]
     Link(#[source] tonic::transport::Error),

@@ -4,6 +4,8 @@ use metrics::{counter, gauge};
 use shared::delivery::Verdict;
 
 use crate::hub::{Refused, Transport};
+use crate::protocol::Code;
+use crate::websocket::Ended;
 
 pub(crate) fn session_opened(transport: Transport) {
     gauge!("postrider_sessions", "transport" => transport.as_str()).increment(1.0);
@@ -63,4 +65,28 @@ pub(crate) fn poked_by_sweep(count: u64) {
 /// A refused notification that stands on `dead` now.
 pub(crate) fn dead_lettered() {
     counter!("postrider_refusals_dead_lettered").increment(1);
+}
+
+/// A request that was answered with a problem.
+pub(crate) fn request_refused(code: &'static str) {
+    counter!("postrider_requests_refused", "code" => code).increment(1);
+}
+
+/// A client frame that was answered with an error.
+pub(crate) fn bad_frame(code: Code) {
+    counter!("postrider_bad_frames", "code" => code.as_str()).increment(1);
+}
+
+/// A notification whose frame is larger than may be sent.
+pub(crate) fn frame_not_sendable() {
+    counter!("postrider_frames_not_sendable").increment(1);
+}
+
+/// A WebSocket that came to its end.
+pub(crate) fn websocket_ended(ended: &Ended) {
+    let reason = match ended {
+        Ended::Gone => "gone",
+        Ended::Closed(close) => close.reason(),
+    };
+    counter!("postrider_websockets_ended", "reason" => reason).increment(1);
 }

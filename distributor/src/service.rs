@@ -20,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Config, LeaveSettings};
 use crate::error::Error;
+use crate::http::Edge;
 use crate::hub::{Closing, ClosingReason, Hub, Scope};
 use crate::presence::lease::{Keeper, Lease};
 use crate::presence::routes::Registrar;
@@ -51,6 +52,7 @@ pub struct Service {
     config: Config,
     ports: Ports,
     hub: Arc<Hub>,
+    edge: Arc<Edge>,
     node: Node,
     clients: TcpListener,
     directors: TcpListener,
@@ -89,9 +91,12 @@ impl Service {
             epoch: ports.ends.epoch(),
         };
         let hub = Hub::new(scope, Arc::clone(&ports.clock));
+        let edge =
+            Edge::new(Arc::clone(&hub), &config.auth, &config.session, config.edge.clone(), Shutdown::new());
+        let edge = edge.map_err(Error::Key)?;
         let node = Node { id: NodeId::random(), address: advertised };
         let readiness = Readiness::of(&[PART]);
-        Ok(Self { config, ports, hub, node, clients, directors, address, readiness })
+        Ok(Self { config, ports, hub, edge, node, clients, directors, address, readiness })
     }
 
     /// Where clients connect.
@@ -123,7 +128,7 @@ impl Service {
     /// # Errors
     /// When a part of it broke.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
-        let Self { config, ports, hub, node, clients, directors, address, readiness } = self;
+        let Self { config, ports, hub, edge, node, clients, directors, address, readiness } = self;
         let stops = Stops::default();
         let link = link::run(Arc::clone(&hub), directors, config.link.clone(), stops.link.clone());
         let mut link = AbortOnDropHandle::new(tokio::spawn(link));
@@ -137,7 +142,9 @@ impl Service {
         };
         let mut keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run(stops.lease.clone())));
         let mut engines = engines(&hub, &ports, &config, node.id, held, &stops.engines);
-        let app = http::router(Arc::clone(&hub));
+        let app = http::router(Arc::clone(&edge));
+        let transports = Arc::clone(&edge);
+        let mut transports = AbortOnDropHandle::new(tokio::spawn(async move { transports.run().await }));
         let serving = shared::serve::serve(clients, app, config.http.clone(), shutdown.child());
         let serving = AbortOnDropHandle::new(tokio::spawn(serving));
         tracing::info!(%address, node = %node.id, link = node.address, "distributor listens");
@@ -146,10 +153,13 @@ impl Service {
             () = shutdown.begun() => {}
             ended = &mut link => return Err(link_ended(ended)),
             ended = &mut keeper => return Err(Error::Broken(ended.err())),
+            ended = &mut transports => return Err(Error::Broken(ended.err())),
             Some(ended) = engines.join_next() => return Err(Error::Broken(ended.err())),
         }
         readiness.set(PART, Ready::No);
         leave(&hub, &config.leave).await;
+        edge.stop();
+        transports.await.map_err(|error| Error::Broken(Some(error)))?;
         serving.await.map_err(|error| Error::Broken(Some(error)))?;
         stops.engines.begin();
         while let Some(ended) = engines.join_next().await {

@@ -1,6 +1,8 @@
 //! Our own accept loop on hyper, because limits that hold against a hostile peer are needed before any handler runs:
 //! a deadline for the first byte, one for the request head, a cap on connections, a back-off when descriptors run out.
 
+mod outflow;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +14,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
+use self::outflow::Watched;
 use crate::config::{Mistakes, millis};
 use crate::shutdown::Shutdown;
+
+pub use self::outflow::Outflow;
 
 /// Limits of an HTTP edge against slow and numerous peers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +35,10 @@ pub struct HttpLimits {
     /// How long a request body may take.
     #[serde(with = "millis")]
     pub body_ms: Duration,
+    /// How long what was sent may stay unconfirmed by the peer's kernel before its connection is dead
+    /// (`TCP_USER_TIMEOUT`).
+    #[serde(with = "millis")]
+    pub unconfirmed_ms: Duration,
     /// How long open requests may take once shutdown began.
     #[serde(with = "millis")]
     pub drain_ms: Duration,
@@ -42,6 +51,7 @@ impl Default for HttpLimits {
             first_byte_ms: Duration::from_secs(10),
             head_ms: Duration::from_secs(10),
             body_ms: Duration::from_secs(15),
+            unconfirmed_ms: Duration::from_secs(30),
             drain_ms: Duration::from_secs(10),
         }
     }
@@ -55,6 +65,7 @@ impl HttpLimits {
             ("http.first_byte_ms", self.first_byte_ms),
             ("http.head_ms", self.head_ms),
             ("http.body_ms", self.body_ms),
+            ("http.unconfirmed_ms", self.unconfirmed_ms),
         ] {
             if value.is_zero() {
                 mistakes.report(key, "must be above zero");
@@ -125,10 +136,14 @@ impl Connection {
             metrics::counter!("postrider_connections_timed_out", "stage" => "first_byte").increment(1);
             return;
         }
+        let outflow = Outflow::default();
+        outflow.limit_unconfirmed(self.limits.unconfirmed_ms);
+        let stream = Watched::new(stream, outflow.clone());
         let (peer, place) = (Peer(self.peer), self.place);
         let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(place.clone());
+            request.extensions_mut().insert(outflow.clone());
             tower::ServiceExt::oneshot(app.clone(), request)
         });
         let connection = hyper::server::conn::http1::Builder::new()

@@ -1,0 +1,109 @@
+//! When to ping a client, and when to give its connection up. Pure: time is an argument. One per WebSocket; server-sent
+//! events use only its rhythm.
+
+use std::time::{Duration, Instant};
+
+use shared::delivery::SessionId;
+
+/// The heartbeat of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    every: Duration,
+    patience: u32,
+    next: Instant,
+    unanswered: u32,
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beat {
+    /// Nothing before [`Heartbeat::next`].
+    Wait,
+    /// A ping.
+    Ping,
+    /// The client is gone: `patience` pings in a row were not answered.
+    Lost,
+}
+
+impl Heartbeat {
+    /// Every `every`, given up after `patience` silent ones. The first comes at a phase that the session's id draws,
+    /// so that connections that began together are not pinged together.
+    #[must_use]
+    pub fn new(session: SessionId, every: Duration, patience: u32, now: Instant) -> Self {
+        // 53 bits of a random id make a uniform number between zero and one.
+        let unit = (session.0 >> 11) as f64 / (1_u64 << 53) as f64;
+        Self { every, patience, next: now + every.mul_f64(unit), unanswered: 0 }
+    }
+
+    /// The client was heard.
+    pub fn heard(&mut self) {
+        self.unanswered = 0;
+    }
+
+    /// When to ask for the next beat.
+    #[must_use]
+    pub fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// Asks at once whether the client is there, unless an answer is awaited already.
+    pub fn probe(&mut self, now: Instant) {
+        if self.unanswered == 0 {
+            self.next = now;
+        }
+    }
+
+    /// What is due at `now`; a ping counts as sent.
+    pub fn beat(&mut self, now: Instant) -> Beat {
+        if now < self.next {
+            return Beat::Wait;
+        }
+        if self.unanswered >= self.patience {
+            return Beat::Lost;
+        }
+        self.unanswered += 1;
+        self.next = now + self.every;
+        Beat::Ping
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EVERY: Duration = Duration::from_secs(25);
+
+    #[test]
+    fn two_silent_heartbeats_end_a_connection_and_one_does_not() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(SessionId(0), EVERY, 2, start);
+        assert_eq!(heartbeat.beat(start), Beat::Ping);
+        assert_eq!(heartbeat.beat(start + EVERY), Beat::Ping);
+        heartbeat.heard();
+        assert_eq!(heartbeat.beat(start + 2 * EVERY), Beat::Ping);
+        assert_eq!(heartbeat.beat(start + 3 * EVERY), Beat::Ping);
+        assert_eq!(heartbeat.beat(start + 4 * EVERY), Beat::Lost);
+    }
+
+    #[test]
+    fn a_probe_pings_at_once_but_not_while_an_answer_is_awaited() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(SessionId(u64::MAX), EVERY, 2, start);
+        assert_eq!(heartbeat.beat(start), Beat::Wait);
+        heartbeat.probe(start);
+        assert_eq!(heartbeat.beat(start), Beat::Ping);
+        heartbeat.probe(start);
+        assert_eq!(heartbeat.beat(start), Beat::Wait);
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_beat_lies_within_one_period(id: u64) {
+            let start = Instant::now();
+            let next = Heartbeat::new(SessionId(id), EVERY, 2, start).next();
+            prop_assert!(next >= start && next <= start + EVERY);
+        }
+    }
+}

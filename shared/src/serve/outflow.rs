@@ -1,0 +1,139 @@
+//! What became of the bytes of a connection: when they were handed to the operating system, and how long the peer's
+//! kernel may leave them unconfirmed. For who must draw conclusions from a connection that lives.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+/// Most bytes that the kernel keeps unsent (`TCP_NOTSENT_LOWAT`): what lies there longer than the network needs is
+/// better kept where it can still be given back.
+const UNSENT_BYTES: u32 = 64 * 1024;
+
+/// The outgoing side of a connection. In every request's extensions; cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub struct Outflow(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    flushes: AtomicU64,
+    flushed: Notify,
+    /// Milliseconds that are to be set; zero: nothing new.
+    user_timeout_ms: AtomicU32,
+}
+
+impl Outflow {
+    /// How often everything that was written had been handed to the operating system.
+    #[must_use]
+    pub fn flushes(&self) -> u64 {
+        self.0.flushes.load(Ordering::Acquire)
+    }
+
+    /// Waits until that has happened more often than `flushes` times. Who reads [`Outflow::flushes`] and then gives a
+    /// chunk to the connection's own task learns so that the chunk was handed over.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn flushed_beyond(&self, flushes: u64) {
+        loop {
+            let mut flushed = std::pin::pin!(self.0.flushed.notified());
+            flushed.as_mut().enable();
+            if self.flushes() > flushes {
+                return;
+            }
+            flushed.await;
+        }
+    }
+
+    /// From the next write on, a connection whose peer leaves bytes unconfirmed for `limit` is dead, also when the peer
+    /// only stopped reading (`TCP_USER_TIMEOUT`, RFC 5482).
+    pub fn limit_unconfirmed(&self, limit: Duration) {
+        let millis = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX).max(1);
+        self.0.user_timeout_ms.store(millis, Ordering::Release);
+    }
+
+    fn count_flush(&self) {
+        self.0.flushes.fetch_add(1, Ordering::AcqRel);
+        self.0.flushed.notify_waiters();
+    }
+}
+
+/// A connection that tells its [`Outflow`].
+pub(super) struct Watched {
+    stream: TcpStream,
+    outflow: Outflow,
+}
+
+impl Watched {
+    pub(super) fn new(stream: TcpStream, outflow: Outflow) -> Self {
+        if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES) {
+            tracing::debug!(%error, "no TCP_NOTSENT_LOWAT");
+        }
+        Self { stream, outflow }
+    }
+
+    fn obey(&self) {
+        let millis = self.outflow.0.user_timeout_ms.load(Ordering::Acquire);
+        if millis == 0 {
+            return;
+        }
+        self.outflow.0.user_timeout_ms.store(0, Ordering::Release);
+        let limit = Duration::from_millis(u64::from(millis));
+        if let Err(error) = SockRef::from(&self.stream).set_tcp_user_timeout(Some(limit)) {
+            tracing::debug!(%error, "no TCP_USER_TIMEOUT");
+        }
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.obey();
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.obey();
+        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if matches!(flushed, Poll::Ready(Ok(()))) {
+            self.outflow.count_flush();
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
