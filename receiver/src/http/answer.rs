@@ -55,7 +55,8 @@ pub(super) struct Failure {
     failed: Vec<Missed>,
 }
 
-/// How a problem is written: the schema of [`Problem`], which knows no HTTP; a test compares the two.
+// The schema of `shared::problem::Problem`, which knows no HTTP; a test compares the two.
+/// What went wrong.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ProblemDocument {
     /// `urn:postrider:problem:` and the code.

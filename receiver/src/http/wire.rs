@@ -17,6 +17,7 @@ const LATER: [&str; 3] = ["collapse_key", "deliver_at", "task"];
 /// A notification to be delivered. Exactly one of `content` and `content_base64`; fields that are not listed are
 /// refused.
 #[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({"to": {"recipient": "alice"}, "type": "order.shipped", "content": {"order": 7}}))]
 pub(super) struct NotificationRequest {
     to: Addressees,
@@ -25,7 +26,6 @@ pub(super) struct NotificationRequest {
     #[schema(example = "order.shipped", max_length = 128)]
     kind: String,
     /// Any JSON value, delivered untouched; or a string that is the text of a textual `content_type`.
-    #[schema(value_type = Option<Object>)]
     content: Option<serde_json::Value>,
     /// Content of any other type, in base64 (RFC 4648, section 4).
     content_base64: Option<String>,
@@ -44,6 +44,7 @@ pub(super) struct NotificationRequest {
 
 /// Whom it is for: exactly one of the two.
 #[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Addressees {
     /// One recipient: A-Z a-z 0-9 - . _ ~ @ : + up to 128 bytes.
     #[schema(example = "alice", max_length = 128)]

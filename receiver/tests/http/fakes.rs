@@ -1,0 +1,176 @@
+//! A log and a store of keys in memory that work, and can be taken away.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use postrider_receiver::{Config, Ports, Service};
+use shared::clock::{ManualClock, Timestamp};
+use shared::credential::ApiSecret;
+use shared::log::{Appender, Entry, Error, Placed};
+use shared::notification::Notification;
+use shared::position::PartitionId;
+use shared::recipient::TenantId;
+use shared::record;
+use shared::shutdown::Shutdown;
+use shared::store::{ApiKey, ApiKeys};
+use shared::topic::Topic;
+use tokio::sync::Semaphore;
+
+/// How the log behaves.
+#[derive(Clone, Default)]
+pub(crate) enum Mood {
+    #[default]
+    Well,
+    Away,
+    Refusing,
+    /// Takes no record larger than this.
+    Small(usize),
+    /// Takes records of every recipient but this.
+    Without(&'static str),
+    /// Answers only when it is given permits.
+    Waiting(Arc<Semaphore>),
+}
+
+/// A log that keeps its records.
+#[derive(Default)]
+pub(crate) struct MemoryLog {
+    entries: Mutex<Vec<Entry>>,
+    mood: Mutex<Mood>,
+}
+
+impl MemoryLog {
+    pub(crate) fn turn(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    pub(crate) fn notifications(&self) -> Vec<Notification> {
+        self.entries.lock().unwrap().iter().map(|entry| record::decode(entry).unwrap().1).collect()
+    }
+
+    fn keep(&self, entry: Entry) -> Placed {
+        let mut entries = self.entries.lock().unwrap();
+        entries.push(entry);
+        Placed { partition: PartitionId(0), offset: entries.len() as u64 - 1 }
+    }
+}
+
+#[async_trait]
+impl Appender for MemoryLog {
+    async fn append(&self, topic: Topic, entries: Vec<Entry>) -> Vec<Result<Placed, Error>> {
+        assert_eq!(topic, Topic::Notifications);
+        let mood = self.mood.lock().unwrap().clone();
+        if let Mood::Waiting(permits) = &mood {
+            permits.acquire().await.unwrap().forget();
+        }
+        let answer = |entry: Entry| match &mood {
+            Mood::Well | Mood::Waiting(_) => Ok(self.keep(entry)),
+            Mood::Away => Err(Error::Unavailable(None)),
+            Mood::Refusing => Err(Error::Rejected("no such topic".into())),
+            Mood::Small(most) if entry.size_bytes() > *most => Err(Error::TooLarge),
+            Mood::Without(name) if entry.key.ends_with(name.as_bytes()) => Err(Error::Unavailable(None)),
+            Mood::Small(_) | Mood::Without(_) => Ok(self.keep(entry)),
+        };
+        entries.into_iter().map(answer).collect()
+    }
+}
+
+/// A store of keys.
+#[derive(Default)]
+pub(crate) struct MemoryKeys {
+    keys: Mutex<HashMap<[u8; 32], ApiKey>>,
+    away: Mutex<bool>,
+}
+
+impl MemoryKeys {
+    pub(crate) fn leave(&self) {
+        *self.away.lock().unwrap() = true;
+    }
+
+    pub(crate) fn come_back(&self) {
+        *self.away.lock().unwrap() = false;
+    }
+
+    fn here(&self) -> Result<(), shared::store::Error> {
+        if *self.away.lock().unwrap() { Err(shared::store::Error::Unavailable(None)) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl ApiKeys for MemoryKeys {
+    async fn create_key(&self, key: &ApiKey) -> Result<(), shared::store::Error> {
+        self.here()?;
+        self.keys.lock().unwrap().insert(key.hash, key.clone());
+        Ok(())
+    }
+
+    async fn find_key(&self, hash: &[u8; 32]) -> Result<Option<ApiKey>, shared::store::Error> {
+        self.here()?;
+        Ok(self.keys.lock().unwrap().get(hash).cloned())
+    }
+
+    async fn list_keys(
+        &self,
+        tenant: Option<&TenantId>,
+        limit: u32,
+    ) -> Result<Vec<ApiKey>, shared::store::Error> {
+        self.here()?;
+        let keys = self.keys.lock().unwrap();
+        let own = keys.values().filter(|key| tenant.is_none_or(|tenant| *tenant == key.tenant));
+        Ok(own.take(limit as usize).cloned().collect())
+    }
+
+    async fn revoke_key(&self, id: &str, now: Timestamp) -> Result<bool, shared::store::Error> {
+        self.here()?;
+        let mut keys = self.keys.lock().unwrap();
+        let key = keys.values_mut().find(|key| key.id == id);
+        Ok(key.map(|key| key.revoked = Some(now)).is_some())
+    }
+}
+
+/// A running receiver and what stands behind it.
+pub(crate) struct Stage {
+    pub(crate) address: std::net::SocketAddr,
+    pub(crate) log: Arc<MemoryLog>,
+    pub(crate) keys: Arc<MemoryKeys>,
+    pub(crate) clock: Arc<ManualClock>,
+    /// The text of a key of tenant `acme`.
+    pub(crate) key: String,
+    shutdown: Shutdown,
+}
+
+/// When every test begins.
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_795_000_000_000);
+
+impl Stage {
+    pub(crate) async fn start() -> Self {
+        Self::with(Config::default()).await
+    }
+
+    pub(crate) async fn with(config: Config) -> Self {
+        let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..config };
+        let (log, keys) = (Arc::new(MemoryLog::default()), Arc::new(MemoryKeys::default()));
+        let clock = Arc::new(ManualClock::at(START));
+        let ports = Ports { appender: log.clone(), keys: keys.clone(), clock: clock.clone() };
+        let service = Service::bind(config, ports).await.unwrap();
+        let (address, shutdown) = (service.address(), Shutdown::new());
+        tokio::spawn(service.run(shutdown.clone()));
+        let mut stage = Self { address, log, keys, clock, key: String::new(), shutdown };
+        stage.key = stage.new_key("acme", None).await.1;
+        stage
+    }
+
+    /// Makes a key; answers its id and its text.
+    pub(crate) async fn new_key(&self, tenant: &str, expires: Option<Timestamp>) -> (String, String) {
+        let tenant = TenantId::parse(tenant).unwrap();
+        let (key, secret) = ApiSecret::generate(tenant, "test".into(), START, expires);
+        self.keys.create_key(&key).await.unwrap();
+        (key.id, secret.text().expose().to_owned())
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.shutdown.begin();
+    }
+}
