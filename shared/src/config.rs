@@ -15,8 +15,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use engines::{
-    AdminSettings, KafkaSettings, LogSettings, PostgresSettings, RedisSettings, StoreSettings,
-    TelemetrySettings,
+    AdminSettings, KafkaSettings, LogSettings, PostgresSettings, RedisSettings, SqliteLogSettings,
+    StoreSettings, TelemetrySettings,
 };
 pub use secret::Secret;
 

@@ -3,6 +3,10 @@
 //! Four narrow traits, each handed only to who uses it: [`Appender`], [`Subscriber`] with its [`Consumer`] and
 //! [`Progress`], [`Ends`], [`Provision`]. [`contract`] is the suite that every adapter passes.
 
+pub mod contract;
+mod metrics;
+pub mod sqlite;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 

@@ -19,8 +19,49 @@ pub struct LogSettings {
     pub replication: u16,
     /// Generation of the topics: part of every position.
     pub epoch: u32,
-    /// Largest record, body and headers, in bytes.
+    /// Largest record, key, headers and body, in bytes.
     pub max_record_bytes: usize,
+    /// Most records in one batch handed to a consumer.
+    pub batch_records: usize,
+    /// Most payload in one batch handed to a consumer, in KiB; a single record may be larger.
+    pub batch_kbytes: usize,
+    /// What holds for the embedded log.
+    pub sqlite: SqliteLogSettings,
+}
+
+/// `[log.sqlite]`: the embedded log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SqliteLogSettings {
+    /// Most memory for records not yet on disk, in KiB; past it an append is refused at once.
+    pub queue_kbytes: u32,
+    /// How long an append may take before it is answered as unavailable.
+    #[serde(with = "millis")]
+    pub delivery_timeout_ms: Duration,
+    /// At latest so long after it was reported, a finished offset is on disk.
+    #[serde(with = "millis")]
+    pub commit_interval_ms: Duration,
+    /// How long a revoked partition may drain.
+    #[serde(with = "millis")]
+    pub drain_timeout_ms: Duration,
+    /// How long a record that every group has finished is kept.
+    #[serde(with = "millis")]
+    pub retention_ms: Duration,
+    /// Connections that read.
+    pub readers: u32,
+}
+
+impl Default for SqliteLogSettings {
+    fn default() -> Self {
+        Self {
+            queue_kbytes: 64 * 1024,
+            delivery_timeout_ms: Duration::from_secs(5),
+            commit_interval_ms: Duration::from_millis(200),
+            drain_timeout_ms: Duration::from_secs(10),
+            retention_ms: Duration::from_secs(600),
+            readers: 4,
+        }
+    }
 }
 
 impl Default for LogSettings {
@@ -31,6 +72,9 @@ impl Default for LogSettings {
             replication: 1,
             epoch: 1,
             max_record_bytes: 1024 * 1024,
+            batch_records: 500,
+            batch_kbytes: 1024,
+            sqlite: SqliteLogSettings::default(),
         }
     }
 }
@@ -42,6 +86,16 @@ impl Section for LogSettings {
         mistakes.within("replication", self.replication, 1..=9);
         mistakes.within("epoch", self.epoch, 1..=u32::MAX);
         mistakes.within("max_record_bytes", self.max_record_bytes, 1024..=16 * 1024 * 1024);
+        mistakes.within("batch_records", self.batch_records, 1..=100_000);
+        mistakes.within("batch_kbytes", self.batch_kbytes, 1..=64 * 1024);
+        mistakes.within("sqlite.queue_kbytes", self.sqlite.queue_kbytes, 1024..=2_097_151);
+        mistakes.within("sqlite.readers", self.sqlite.readers, 1..=64);
+        if self.sqlite.delivery_timeout_ms.is_zero() {
+            mistakes.report("sqlite.delivery_timeout_ms", "must be above zero");
+        }
+        if self.sqlite.queue_kbytes as usize * 1024 < self.max_record_bytes {
+            mistakes.report("sqlite.queue_kbytes", "must hold at least one record of log.max_record_bytes");
+        }
     }
 }
 
