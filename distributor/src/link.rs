@@ -12,7 +12,7 @@ use shared::delivery::SessionId;
 use shared::link::{Forwarded, InvalidFrame, wire};
 use shared::shutdown::Shutdown;
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
@@ -95,12 +95,13 @@ impl wire::link_server::Link for Link {
             last: None,
             batch: self.settings.verdict_batch,
             _dropped: dropped.clone().drop_guard(),
-            _place: place,
         };
         metrics::stream_opened();
         let (inbound, shutdown) = (request.into_inner(), self.shutdown.clone());
         tokio::spawn(async move {
             let end = reader.run(inbound, dropped, shutdown).await;
+            // Only now: what came on the stream has been given back.
+            drop(place);
             if finished.send(end).is_err() {
                 tracing::debug!("the director left before its stream ended");
             }
@@ -208,7 +209,6 @@ struct Answers {
     last: Option<Status>,
     batch: usize,
     _dropped: DropGuard,
-    _place: OwnedSemaphorePermit,
 }
 
 impl Answers {

@@ -10,8 +10,8 @@ use shared::position::PartitionId;
 use shared::recipient::Recipient;
 use tokio::sync::Notify;
 
-use super::{Closing, Transport};
-use crate::session::{Frame, Session};
+use super::{Closing, Transport, lock};
+use crate::session::{Frame, Session, State};
 
 /// A session, shared by its connection, the directors' streams and the answers of the engines.
 #[derive(Debug)]
@@ -82,6 +82,11 @@ impl Cell {
 
     pub(crate) fn partition(&self) -> PartitionId {
         self.partition
+    }
+
+    /// Where its session stands.
+    pub(crate) fn state(&self) -> State {
+        lock(&self.core).session.state()
     }
 
     pub(super) fn transport(&self) -> Transport {

@@ -1,0 +1,116 @@
+//! Engines that are away, and a registry that lost what it knew.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use postrider_distributor::session::{Frame, State};
+use shared::registry::Routes as _;
+
+use crate::engines::{Log, Registry, Store};
+use crate::node::{PATIENCE, Running, notifications, quick, recipient, row, until};
+
+async fn until_routed(node: &Running, name: &str) {
+    let begun = tokio::time::Instant::now();
+    while node.registry.routes(&recipient(name)).await.is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "no route of {name}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_lost_everything_is_told_everything_again() {
+    let node = Running::start().await;
+    let handle = node.live(&recipient("alice")).await;
+    until_routed(&node, "alice").await;
+    node.registry.inner.forget();
+    until_routed(&node, "alice").await;
+    assert_eq!(node.registry.routes(&recipient("alice")).await[0].session, handle.id());
+}
+
+#[tokio::test]
+async fn a_node_that_lost_its_lease_announces_again_and_drains_what_was_parked_meanwhile() {
+    let node = Running::start().await;
+    let alice = recipient("alice");
+    let handle = node.live(&alice).await;
+    until_routed(&node, "alice").await;
+    let route = node.registry.routes(&alice).await.remove(0);
+    node.registry.away.store(true, Ordering::SeqCst);
+    let begun = tokio::time::Instant::now();
+    while !node.registry.routes(&alice).await.is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "the lease never ends");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // What other nodes and directors do to an entry of a node without a lease.
+    node.registry.inner.remove(&[(alice.clone(), route)]).await.unwrap();
+    node.store.put(row(&node.hub, &alice, 0));
+    node.log.parked_end.store(1, Ordering::SeqCst);
+    node.store.archive_upto(1);
+    node.registry.away.store(false, Ordering::SeqCst);
+    until_routed(&node, "alice").await;
+    assert_eq!(notifications(&handle, 1).await, [(1, 0)]);
+}
+
+#[tokio::test]
+async fn without_a_registry_clients_are_welcomed_and_given_what_is_stored() {
+    let (registry, store) = (Arc::new(Registry::default()), Arc::new(Store::default()));
+    registry.away.store(true, Ordering::SeqCst);
+    let node = Running::start_on(registry, store, Arc::new(Log::default()), quick()).await;
+    let alice = recipient("alice");
+    node.store.put(row(&node.hub, &alice, 0));
+    node.store.archive_upto(1);
+    let handle = node.open(&alice);
+    tokio::time::timeout(PATIENCE, handle.ready()).await.unwrap();
+    assert!(matches!(handle.take(1).first(), Some(Frame::Welcome { .. })));
+    assert_eq!(notifications(&handle, 1).await, [(1, 0)]);
+    handle.acknowledge(1).unwrap();
+    // Parked while the registry is still away: nobody pokes.
+    node.store.put(row(&node.hub, &alice, 1));
+    node.store.archive_upto(2);
+    assert_eq!(notifications(&handle, 1).await, [(2, 1)]);
+    node.registry.away.store(false, Ordering::SeqCst);
+    until_routed(&node, "alice").await;
+    until("the session is live", || handle.acknowledge(2).is_ok() && handle.state() == State::Live).await;
+}
+
+#[tokio::test]
+async fn a_live_session_is_fed_from_the_store_while_the_registry_is_away() {
+    let node = Running::start().await;
+    let alice = recipient("alice");
+    let handle = node.live(&alice).await;
+    node.registry.away.store(true, Ordering::SeqCst);
+    node.store.put(row(&node.hub, &alice, 0));
+    node.store.archive_upto(1);
+    assert_eq!(notifications(&handle, 1).await, [(1, 0)]);
+}
+
+#[tokio::test]
+async fn a_store_that_was_away_is_asked_again() {
+    let node = Running::start().await;
+    let alice = recipient("alice");
+    node.store.away.store(true, Ordering::SeqCst);
+    node.store.put(row(&node.hub, &alice, 0));
+    node.store.archive_upto(1);
+    node.log.parked_end.store(1, Ordering::SeqCst);
+    let handle = node.open(&alice);
+    until_routed(&node, "alice").await;
+    node.store.away.store(false, Ordering::SeqCst);
+    assert_eq!(notifications(&handle, 1).await, [(1, 0)]);
+    node.store.away.store(true, Ordering::SeqCst);
+    handle.acknowledge(1).unwrap();
+    node.store.away.store(false, Ordering::SeqCst);
+    until("what was acknowledged is deleted", || node.store.stored(&alice) == 0).await;
+}
+
+#[tokio::test]
+async fn a_log_that_was_away_is_asked_again_where_parked_ends() {
+    let log = Arc::new(Log::default());
+    log.away.store(true, Ordering::SeqCst);
+    let node =
+        Running::start_on(Arc::new(Registry::default()), Arc::new(Store::default()), log, quick()).await;
+    let handle = node.open(&recipient("alice"));
+    until_routed(&node, "alice").await;
+    assert_eq!(handle.state(), State::Handshake);
+    node.log.away.store(false, Ordering::SeqCst);
+    until("the session is live", || handle.state() == State::Live).await;
+}
