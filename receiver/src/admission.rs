@@ -44,6 +44,9 @@ pub(crate) struct Terms<'a> {
     pub(crate) config: &'a Config,
 }
 
+/// What a record weighs besides content, metadata and trace: key, names, times and the names of its headers.
+const RECORD_BYTES: usize = 512;
+
 /// What one request may still become.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowance {
@@ -104,7 +107,9 @@ pub(crate) fn admit(
     let metadata = metadata(draft.metadata, terms.config.metadata_bytes)?;
     let (content_type, content): (ContentType, Bytes) =
         settle(draft.content, draft.content_type.as_deref(), terms.config.content_bytes)?;
-    allowance.spend(recipients.len(), content.len())?;
+    let carried = [&metadata, &terms.trace.parent, &terms.trace.state, &terms.trace.baggage];
+    let carried_bytes: usize = carried.into_iter().flatten().map(String::len).sum();
+    allowance.spend(recipients.len(), content.len() + carried_bytes + RECORD_BYTES)?;
     let make = |id, recipient| Notification {
         id,
         recipient,

@@ -35,7 +35,7 @@ pub struct Config {
     pub recipients: usize,
     /// Most records that one request may become.
     pub records: usize,
-    /// Most bytes of content that one request may become, a copy counted for each recipient.
+    /// Most bytes of records that one request may become, a copy counted for each recipient.
     pub fan_out_bytes: usize,
     /// Deepest nesting of JSON.
     pub json_depth: usize,
@@ -132,8 +132,8 @@ impl Section for Config {
         mistakes.within("recipients", self.recipients, 1..=100_000);
         mistakes.within("records", self.records, self.recipients.max(self.batch_items)..=1_000_000);
         mistakes.within("fan_out_bytes", self.fan_out_bytes, self.content_bytes..=1024 * MIB);
-        // A whole request of either kind must fit, or none would ever be taken.
-        let least = self.body_bytes.max(self.batch_body_bytes);
+        // The largest request and what it becomes must fit, or it would never be taken.
+        let least = self.body_bytes.max(self.batch_body_bytes) + self.fan_out_bytes;
         mistakes.within("in_flight_bytes", self.in_flight_bytes, least..=2048 * MIB);
         // The JSON parser itself stops at 128.
         mistakes.within("json_depth", self.json_depth, 4..=120);

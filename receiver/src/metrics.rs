@@ -41,12 +41,12 @@ pub(crate) fn append(took: Duration) {
     histogram!(APPEND_SECONDS).record(took.as_secs_f64());
 }
 
-pub(crate) fn reserved(bytes: u32) {
-    gauge!(IN_FLIGHT).increment(f64::from(bytes));
+pub(crate) fn reserved(bytes: usize) {
+    gauge!(IN_FLIGHT).increment(bytes as f64);
 }
 
-pub(crate) fn released(bytes: u32) {
-    gauge!(IN_FLIGHT).decrement(f64::from(bytes));
+pub(crate) fn released(bytes: usize) {
+    gauge!(IN_FLIGHT).decrement(bytes as f64);
 }
 
 pub(crate) fn key_lookup(answered_by: &'static str) {

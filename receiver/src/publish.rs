@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use shared::log::{Appender, Error};
+use shared::log::{Appender, Entry, Error};
 use shared::notification::Notification;
 use shared::record;
 use shared::topic::Topic;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::metrics;
 use crate::refusal::{Reason, Refusal};
@@ -15,20 +15,40 @@ use crate::refusal::{Reason, Refusal};
 /// Memory that a request holds; given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Reservation {
+    memory: Arc<Semaphore>,
     permit: OwnedSemaphorePermit,
 }
 
 impl Reservation {
-    /// Holds `permit`, one permit a byte.
-    pub(crate) fn new(permit: OwnedSemaphorePermit) -> Self {
-        metrics::reserved(u32::try_from(permit.num_permits()).unwrap_or(u32::MAX));
-        Self { permit }
+    /// Takes `bytes` of `memory`, which has a permit for each byte.
+    ///
+    /// # Errors
+    /// [`Reason::Overloaded`], at once, when they are not there.
+    pub(crate) fn of(memory: &Arc<Semaphore>, bytes: usize) -> Result<Self, Refusal> {
+        let permit = acquire(memory, bytes)?;
+        metrics::reserved(permit.num_permits());
+        Ok(Self { memory: Arc::clone(memory), permit })
     }
+
+    /// Takes `bytes` more.
+    fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let more = acquire(&self.memory, bytes)?;
+        metrics::reserved(more.num_permits());
+        self.permit.merge(more);
+        Ok(())
+    }
+}
+
+fn acquire(memory: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+    let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
+    Arc::clone(memory)
+        .try_acquire_many_owned(permits)
+        .map_err(|_exhausted| Refusal::plain(Reason::Overloaded))
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        metrics::released(u32::try_from(self.permit.num_permits()).unwrap_or(u32::MAX));
+        metrics::released(self.permit.num_permits());
     }
 }
 
@@ -40,11 +60,12 @@ pub(crate) type Answers = Vec<Result<(), Reason>>;
 pub(crate) async fn publish(
     log: &Arc<dyn Appender>,
     notifications: &[Notification],
-    reservation: Reservation,
+    mut reservation: Reservation,
     deadline: tokio::time::Instant,
 ) -> Result<Answers, Refusal> {
     let entries: Vec<_> = notifications.iter().map(record::encode).collect();
     let asked = entries.len();
+    reservation.grow(entries.iter().map(Entry::size_bytes).sum())?;
     let log = Arc::clone(log);
     let append = tokio::spawn(async move {
         let begun = Instant::now();

@@ -45,10 +45,12 @@ fn as_many_recipients_as_the_limit_are_taken_and_one_more_is_not() {
 }
 
 #[test]
-fn copies_of_a_content_count_each_against_the_fan_out_limit() {
-    let config = Config { fan_out_bytes: 3, ..Config::default() };
+fn copies_count_each_against_the_fan_out_limit() {
+    let config = Config { fan_out_bytes: 3 * (1 + RECORD_BYTES), ..Config::default() };
     assert!(admitted(several(3), &config).is_ok());
     assert_eq!(admitted(several(4), &config), Err(Reason::FanOutTooLarge));
+    let metadata = Some(r#"{"a":1}"#.to_owned());
+    assert_eq!(admitted(Draft { metadata, ..several(3) }, &config), Err(Reason::FanOutTooLarge));
 }
 
 #[test]

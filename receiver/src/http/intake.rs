@@ -52,7 +52,7 @@ pub(super) async fn take(
     refuse_what_is_not_kept(&headers)?;
     check(&headers)?;
     let announced = body::announced(&headers, most_bytes)?;
-    let reservation = reserve(edge, announced)?;
+    let reservation = Reservation::of(&edge.memory, announced.max(LEAST_BYTES))?;
     let body = body::read(body, most_bytes, deadline.min(begun + edge.config.http.body_ms)).await?;
     let trace = trace_of(&headers);
     Ok(Intake { tenant, body, trace, now: edge.clock.now(), reservation, deadline })
@@ -71,14 +71,6 @@ fn refuse_what_is_not_kept(headers: &HeaderMap) -> Result<(), Refusal> {
         Some(coding) if coding.eq_ignore_ascii_case("identity") => Ok(()),
         Some(coding) => Err(Refusal::new(Reason::ContentCodingUnsupported, coding)),
     }
-}
-
-fn reserve(edge: &Edge, bytes: usize) -> Result<Reservation, Refusal> {
-    let permits = u32::try_from(bytes.max(LEAST_BYTES)).unwrap_or(u32::MAX);
-    std::sync::Arc::clone(&edge.memory)
-        .try_acquire_many_owned(permits)
-        .map(Reservation::new)
-        .map_err(|_exhausted| Refusal::plain(Reason::Overloaded))
 }
 
 /// The header `name` as text, when it is there.

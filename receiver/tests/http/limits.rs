@@ -109,10 +109,22 @@ async fn a_content_of_the_limit_is_taken_and_one_more_byte_is_not() {
 
 #[tokio::test]
 async fn a_request_that_would_become_too_much_is_refused() {
-    let stage = Stage::with(Config { fan_out_bytes: 10, ..Config::default() }).await;
+    let stage = Stage::with(Config { fan_out_bytes: 1200, ..Config::default() }).await;
     let body = r#"{"to":{"recipients":["a","b","c"]},"type":"t","content":1234}"#;
     assert_eq!(Call::json("/v1/notifications", body).send(&stage).await.code(), "fan-out-too-large");
     assert!(stage.log.notifications().is_empty());
+}
+
+#[tokio::test]
+async fn records_that_a_request_becomes_count_against_the_memory_under_way() {
+    let stage = Stage::with(Config { in_flight_bytes: 20_000, ..Config::default() }).await;
+    let send = async |recipients: usize| -> Answer {
+        let names: Vec<_> = (0..recipients).map(|name| name.to_string()).collect();
+        let body = serde_json::json!({"to": {"recipients": names}, "type": "t", "content": 1});
+        Call::json("/v1/notifications", body.to_string()).send(&stage).await
+    };
+    assert_eq!(send(100).await.code(), "overloaded");
+    assert_eq!(send(10).await.status, 202);
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ async fn a_silent_log_is_answered_for_at_the_deadline() {
 #[tokio::test]
 async fn memory_under_way_is_bounded_and_given_back_only_when_the_log_has_answered() {
     let deadline_ms = Duration::from_millis(200);
-    let stage = Stage::with(Config { deadline_ms, in_flight_bytes: 8192, ..Config::default() }).await;
+    let stage = Stage::with(Config { deadline_ms, in_flight_bytes: 10_000, ..Config::default() }).await;
     let permits = Arc::new(Semaphore::new(0));
     stage.log.turn(Mood::Waiting(Arc::clone(&permits)));
     // Two fit, and hold their memory although nobody waits for them any more.
