@@ -4,6 +4,11 @@
 //! Narrow traits: [`Inbox`], [`DeadLetters`], [`ApiKeys`], [`Migrate`]. [`contract`] is the suite that every adapter
 //! passes. Every call returns within the adapter's deadline.
 
+mod columns;
+mod failure;
+pub mod postgres;
+pub mod sqlite;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -122,7 +127,8 @@ pub trait Inbox: Send + Sync + 'static {
     /// Deletes rows and gaps that a client acknowledged: everything of the recipient behind the cursor beside it.
     async fn delete(&self, acknowledged: &[(Recipient, Cursor)]) -> Result<(), Error>;
 
-    /// Turns at most `limit` rows past their expiry at `now` into gaps; answers how many.
+    /// Turns rows past their expiry at `now` into gaps and answers how many: at most `limit`, or all those of one whole
+    /// week that is over, where the engine can fold and drop it at once. Zero means that there was nothing left to do.
     async fn expire(&self, now: Timestamp, limit: u32) -> Result<u64, Error>;
 
     /// Recipients of `partition` that have rows, ascending, those after `after` only; at most `limit`.

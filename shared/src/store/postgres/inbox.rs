@@ -1,0 +1,139 @@
+//! Stored notifications in Postgres.
+
+use async_trait::async_trait;
+use sqlx::Connection as _;
+
+use super::batch::Batch;
+use super::snapshot::{self, Asked};
+use super::weeks::lacks_week;
+use super::{Store, advance, classify, progress};
+use crate::clock::Timestamp;
+use crate::position::{Cursor, PartitionId};
+use crate::recipient::Recipient;
+use crate::store::columns;
+use crate::store::failure::{Failure, within};
+use crate::store::{Error, GapCause, Inbox, Page, PageRequest, StoredRow};
+
+pub(super) const TOPIC: &str = "parked";
+
+#[async_trait]
+impl Inbox for Store {
+    async fn archived_upto(&self, partition: PartitionId) -> Result<u64, Error> {
+        let work = async {
+            let mut held = self.hold().await?;
+            let upto = progress(&mut held, TOPIC, partition).await?;
+            held.release();
+            Ok(upto)
+        };
+        self.within(work).await
+    }
+
+    async fn archive(
+        &self,
+        partition: PartitionId,
+        from: u64,
+        to: u64,
+        rows: &[StoredRow],
+        now: Timestamp,
+    ) -> Result<Vec<(GapCause, u64)>, Error> {
+        let work = async {
+            let batch = Batch::new(rows, now);
+            self.ensure_weeks(&batch.weeks).await?;
+            match self.archive_once(partition, from, to, &batch).await {
+                Err(Failure::Sql(error)) if lacks_week(&error) => {
+                    // Known here, dropped by another process: nothing was done, so it can be made and tried again.
+                    self.weeks.forget();
+                    self.ensure_weeks(&batch.weeks).await?;
+                    self.archive_once(partition, from, to, &batch).await
+                }
+                answer => answer,
+            }
+        };
+        self.within(work).await
+    }
+
+    async fn pages(&self, requests: &[PageRequest]) -> Result<Vec<Page>, Error> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let work = async {
+            let mut held = self.hold().await?;
+            let mut transaction = held.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+            let pages = snapshot::read(&mut transaction, requests).await?;
+            transaction.commit().await?;
+            held.release();
+            Ok(pages)
+        };
+        self.within(work).await
+    }
+
+    async fn delete(&self, acknowledged: &[(Recipient, Cursor)]) -> Result<(), Error> {
+        if acknowledged.is_empty() {
+            return Ok(());
+        }
+        let work = async {
+            let asked = Asked::new(acknowledged.iter().map(|(recipient, cursor)| (recipient, *cursor)));
+            let mut held = self.hold().await?;
+            sqlx::query(include_str!("delete.sql"))
+                .bind(&asked.tenants)
+                .bind(&asked.recipients)
+                .bind(&asked.epochs)
+                .bind(&asked.nexts)
+                .execute(&mut *held)
+                .await?;
+            held.release();
+            Ok(())
+        };
+        self.within(work).await
+    }
+
+    async fn expire(&self, now: Timestamp, limit: u32) -> Result<u64, Error> {
+        within(self.settings.expire_timeout_ms, classify, self.expire_weeks(now, limit)).await
+    }
+
+    async fn recipients(
+        &self,
+        partition: PartitionId,
+        after: Option<&Recipient>,
+        limit: u32,
+    ) -> Result<Vec<Recipient>, Error> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let work = async {
+            let mut held = self.hold().await?;
+            let found: Vec<(String, String)> = sqlx::query_as(include_str!("recipients.sql"))
+                .bind(i64::from(partition.0))
+                .bind(after.map_or("", |after| after.tenant.as_str()))
+                .bind(after.map_or("", |after| after.id.as_str()))
+                .bind(i64::from(limit))
+                .fetch_all(&mut *held)
+                .await?;
+            held.release();
+            found.iter().map(|(tenant, id)| columns::recipient(tenant, id)).collect()
+        };
+        self.within(work).await
+    }
+}
+
+impl Store {
+    async fn archive_once(
+        &self,
+        partition: PartitionId,
+        from: u64,
+        to: u64,
+        batch: &Batch<'_>,
+    ) -> Result<Vec<(GapCause, u64)>, Failure> {
+        let mut held = self.hold().await?;
+        let mut transaction = held.begin().await?;
+        if !advance(&mut transaction, TOPIC, partition, from, to).await? {
+            transaction.rollback().await?;
+            held.release();
+            return Err(Failure::Conflict);
+        }
+        let lost = batch.store(&mut transaction, self.settings.recipient_quota).await?;
+        transaction.commit().await?;
+        held.release();
+        Ok(lost)
+    }
+}
