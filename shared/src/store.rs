@@ -5,6 +5,7 @@
 //! passes. Every call returns within the adapter's deadline.
 
 mod columns;
+pub mod contract;
 mod failure;
 pub mod postgres;
 pub mod sqlite;
