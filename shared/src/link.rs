@@ -1,7 +1,11 @@
 //! The wire between director and distributor ([`wire`], generated from `proto/link.proto`) and its translation into the
 //! vocabulary.
 
+use subtle::ConstantTimeEq as _;
+use tonic::metadata::errors::InvalidMetadataValue;
+
 use crate::clock::Timestamp;
+use crate::config::Secret;
 use crate::delivery::{Rejection, SessionId, Verdict};
 use crate::name::InvalidName;
 use crate::notification::{ContentType, Notification, NotificationId, NotificationType, Trace, Urgency};
@@ -160,4 +164,43 @@ pub fn read_verdict(frame: wire::VerdictFrame) -> Result<(SessionId, Position, V
     };
     let position = frame.position.ok_or(InvalidFrame::Missing("position"))?;
     Ok((SessionId(frame.session), position.into(), verdict))
+}
+
+const AUTHORIZATION: &str = "authorization";
+
+/// Shows a node the secret that directors and nodes share; an empty one is not shown.
+///
+/// # Errors
+/// When the secret is not visible ASCII.
+pub fn show_secret<T>(request: &mut tonic::Request<T>, secret: &Secret) -> Result<(), InvalidMetadataValue> {
+    if !secret.is_empty() {
+        request.metadata_mut().insert(AUTHORIZATION, format!("Bearer {}", secret.expose()).parse()?);
+    }
+    Ok(())
+}
+
+/// Whether a director showed the secret. An empty one asks for nothing.
+#[must_use]
+pub fn shows_secret<T>(request: &tonic::Request<T>, secret: &Secret) -> bool {
+    let shown = request.metadata().get(AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
+    let shown = shown.strip_prefix(b"Bearer ").unwrap_or_default();
+    secret.is_empty() || shown.ct_eq(secret.expose().as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_same_secret_lets_in_and_an_empty_one_asks_for_nothing() {
+        let (own, other, none) = (Secret::new("own".into()), Secret::new("other".into()), Secret::default());
+        let shown = |secret: &Secret| {
+            let mut request = tonic::Request::new(());
+            show_secret(&mut request, secret).unwrap();
+            request
+        };
+        assert!(shows_secret(&shown(&own), &own));
+        assert!(!shows_secret(&shown(&other), &own) && !shows_secret(&shown(&none), &own));
+        assert!(shows_secret(&shown(&other), &none) && shows_secret(&shown(&none), &none));
+    }
 }
