@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared::config::{Mistakes, Section, millis};
+use shared::config::{Mistakes, Secret, Section, millis};
 use shared::serve::HttpLimits;
 
 pub use self::engines::{LeaseSettings, RegistryLimits, StoreLimits, SweepSettings};
@@ -130,6 +130,8 @@ pub struct LinkSettings {
     pub listen: SocketAddr,
     /// `host:port` that directors are told; the bound address when not set.
     pub advertise: Option<String>,
+    /// What directors must show (`director.link_secret`). Needed where others than this machine can connect.
+    pub secret: Secret,
     /// Most streams, one per director; one more is refused.
     pub streams: usize,
     /// Most bytes of one batch of frames; a larger one ends the stream.
@@ -151,6 +153,7 @@ impl Default for LinkSettings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             advertise: None,
+            secret: Secret::default(),
             streams: 1024,
             batch_bytes: 20 * 1024 * 1024,
             verdict_batch: 1024,
@@ -233,6 +236,12 @@ impl LinkSettings {
         if self.advertise.as_deref().is_some_and(|address| !address.contains(':')) {
             mistakes.report("link.advertise", "must be host:port");
         }
+        if !self.listen.ip().is_loopback() && self.secret.is_empty() {
+            mistakes.report("link.secret", "is needed when link.listen is beyond loopback");
+        }
+        if !self.secret.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+            mistakes.report("link.secret", "must be visible ASCII");
+        }
         mistakes.within("link.streams", self.streams, 1..=100_000);
         mistakes.within("link.batch_bytes", self.batch_bytes, 64 * 1024..=256 * 1024 * 1024);
         mistakes.within("link.verdict_batch", self.verdict_batch, 1..=100_000);
@@ -273,6 +282,7 @@ mod tests {
             "distributor.link.listen=\"0.0.0.0:7000\"",
             "distributor.leave.spread_ms=60000",
         ]);
-        assert_eq!(found.len(), 4, "{found:#?}");
+        assert_eq!(found.len(), 5, "{found:#?}");
+        assert!(found.iter().any(|mistake| mistake.contains("link.secret")), "strangers would be let in");
     }
 }

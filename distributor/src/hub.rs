@@ -262,6 +262,12 @@ impl Hub {
         self.table.get(id)
     }
 
+    /// How much may wait of what each session asks for once: twice the sessions there are, some of it being of sessions
+    /// that are over.
+    pub(crate) fn most_waiting(&self) -> usize {
+        self.table.len().saturating_mul(2).saturating_add(1024)
+    }
+
     /// Refuses new sessions from now on.
     pub(crate) fn refuse_new(&self) {
         self.draining.store(true, Ordering::SeqCst);

@@ -75,6 +75,9 @@ impl wire::link_server::Link for Link {
         &self,
         request: Request<Streaming<wire::ToNode>>,
     ) -> Result<Response<Self::DeliverStream>, Status> {
+        if !shared::link::shows_secret(&request, &self.settings.secret) {
+            return Err(Status::unauthenticated("the secret is not this node's"));
+        }
         let place = Arc::clone(&self.streams)
             .try_acquire_owned()
             .map_err(|_full| Status::resource_exhausted("this node has as many streams as it may"))?;

@@ -37,6 +37,7 @@ pub(crate) async fn run(hub: Arc<Hub>, inbox: Arc<dyn Inbox>, limits: StoreLimit
         }
         // Each session asks again after a time of its own; the pause keeps a store that is away from being asked by
         // all of them at once.
+        hub.drain.pages.prune(hub.most_waiting(), |asked| hub.cell(asked.session).is_some());
         let pause = backoff.delay(failures, rand::rng().random());
         failures = failures.saturating_add(1);
         tokio::select! {

@@ -39,6 +39,15 @@ impl<T> Pending<T> {
         lock(&self.waiting).len()
     }
 
+    /// Forgets those that nobody wants any more, once more than `most` wait: an engine that is away must not let what
+    /// came and went meanwhile pile up.
+    pub(crate) fn prune(&self, most: usize, wanted: impl FnMut(&T) -> bool) {
+        let mut waiting = lock(&self.waiting);
+        if waiting.len() > most {
+            waiting.retain(wanted);
+        }
+    }
+
     /// At most `max`, without waiting.
     pub(crate) fn take(&self, max: usize) -> Vec<T> {
         let mut waiting = lock(&self.waiting);
@@ -75,5 +84,28 @@ impl<T> Pending<T> {
             }
             self.filled.notified().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_wants_goes_once_more_wait_than_may() {
+        let pending = Pending::default();
+        pending.extend(0..10);
+        pending.prune(10, |item| item % 2 == 0);
+        assert_eq!(pending.len(), 10);
+        pending.prune(9, |item| item % 2 == 0);
+        assert_eq!(pending.take(99), [0, 2, 4, 6, 8]);
+    }
+
+    #[tokio::test]
+    async fn what_one_worker_leaves_wakes_the_next() {
+        let pending = Pending::default();
+        pending.extend(0..3);
+        assert_eq!(pending.next(2).await, [0, 1]);
+        assert_eq!(pending.next(2).await, [2]);
     }
 }

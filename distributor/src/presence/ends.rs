@@ -44,6 +44,9 @@ impl Questions {
     }
 
     fn put_back(&self, partition: PartitionId, askers: Askers) {
+        if askers.is_empty() {
+            return;
+        }
         let mut waiting = lock(&self.waiting);
         let newer = waiting.entry(partition).or_default();
         for (session, asked) in askers {
@@ -71,7 +74,7 @@ pub(crate) async fn run(hub: Arc<Hub>, ends: Arc<dyn Ends>, limits: RegistryLimi
             Some(read) = reads.next() => read,
             () = questions.filled.notified(), if reads.len() < limits.concurrency => continue,
         };
-        let (partition, askers, outcome) = read;
+        let (partition, mut askers, outcome) = read;
         match outcome {
             Ok(end) => {
                 failures = 0;
@@ -80,6 +83,7 @@ pub(crate) async fn run(hub: Arc<Hub>, ends: Arc<dyn Ends>, limits: RegistryLimi
                 }
             }
             Err(error) => {
+                askers.retain(|session, _| hub.cell(*session).is_some());
                 metrics::engine_failed("log");
                 tracing::debug!(error = %Causes(&error), %partition, "the end of parked cannot be read");
                 questions.put_back(partition, askers);

@@ -41,11 +41,8 @@ impl Registrar {
     pub(crate) async fn run(mut self, shutdown: Shutdown) {
         let backoff = Backoff { base: self.limits.backoff_ms, cap: self.limits.backoff_cap_ms };
         let mut failures = 0_u32;
-        tokio::select! {
-            () = shutdown.begun() => return,
-            held = self.lease.wait_for(|lease| *lease == Lease::Held) => {
-                if held.is_err() { return }
-            }
+        if self.first_lease(&shutdown).await.is_none() {
+            return;
         }
         let hub = Arc::clone(&self.hub);
         loop {
@@ -58,6 +55,7 @@ impl Registrar {
                 failures = 0;
                 continue;
             }
+            prune(&hub);
             let pause = backoff.delay(failures, rand::rng().random());
             failures = failures.saturating_add(1);
             tokio::select! {
@@ -66,6 +64,19 @@ impl Registrar {
             }
         }
         while hub.presence.removals.len() > 0 && self.remove().await {}
+    }
+
+    /// Waits for the node's first lease; `None`: not any more.
+    async fn first_lease(&mut self, shutdown: &Shutdown) -> Option<()> {
+        let hub = Arc::clone(&self.hub);
+        let mut held = std::pin::pin!(self.lease.wait_for(|lease| *lease == Lease::Held));
+        loop {
+            tokio::select! {
+                () = shutdown.begun() => return None,
+                held = &mut held => return held.ok().map(drop),
+                () = tokio::time::sleep(self.limits.backoff_cap_ms) => prune(&hub),
+            }
+        }
     }
 
     /// Registers one batch; answers whether the registry did it.
@@ -119,4 +130,11 @@ impl Registrar {
         waiting.extend(again);
         false
     }
+}
+
+/// Forgets registrations of sessions that are over, or that wait twice.
+fn prune(hub: &Hub) {
+    let mut seen = HashSet::new();
+    let wanted = |session: &SessionId| seen.insert(*session) && hub.cell(*session).is_some();
+    hub.presence.registrations.prune(hub.most_waiting(), wanted);
 }

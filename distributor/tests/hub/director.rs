@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared::config::Secret;
 use shared::delivery::{SessionId, Verdict};
 use shared::link::{self, wire};
 use shared::notification::Notification;
@@ -23,6 +24,10 @@ impl Director {
     }
 
     pub(crate) async fn try_connect(address: &str) -> Result<Self, tonic::Status> {
+        Self::connect_showing(address, &Secret::default()).await
+    }
+
+    pub(crate) async fn connect_showing(address: &str, secret: &Secret) -> Result<Self, tonic::Status> {
         let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))
             .unwrap()
             .connect_timeout(Duration::from_secs(5))
@@ -30,7 +35,9 @@ impl Director {
             .await
             .unwrap();
         let (frames, stream) = mpsc::channel(64);
-        let answer = wire::link_client::LinkClient::new(channel).deliver(ReceiverStream::new(stream)).await?;
+        let mut request = tonic::Request::new(ReceiverStream::new(stream));
+        link::show_secret(&mut request, secret).unwrap();
+        let answer = wire::link_client::LinkClient::new(channel).deliver(request).await?;
         Ok(Self { frames, verdicts: answer.into_inner(), waiting: Vec::new() })
     }
 

@@ -1,5 +1,6 @@
 //! Directors' streams: how they end, and how many there may be.
 
+use shared::config::Secret;
 use shared::delivery::Verdict;
 use shared::link::{self, wire};
 
@@ -116,4 +117,17 @@ async fn a_stopping_node_ends_its_streams_last() {
     assert_eq!(director.ended().await.unwrap().code(), tonic::Code::Unavailable);
     until("no session is left", || node.hub.is_empty()).await;
     node.stop().await;
+}
+
+#[tokio::test]
+async fn a_stranger_without_the_secret_is_refused() {
+    let (own, other) = (Secret::new("own".into()), Secret::new("other".into()));
+    let mut config = quick();
+    config.link.secret = own.clone();
+    let node = Running::start_with(config).await;
+    for secret in [other, Secret::default()] {
+        let refused = Director::connect_showing(&node.link, &secret).await.err().unwrap();
+        assert_eq!(refused.code(), tonic::Code::Unauthenticated);
+    }
+    assert!(Director::connect_showing(&node.link, &own).await.is_ok());
 }
