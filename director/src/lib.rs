@@ -1,7 +1,32 @@
-//! The director.
+//! The director: takes accepted records from the log, brings each to the sessions of its recipient, parks what cannot be
+//! delivered now, dead-letters what never can, and commits only what has ended.
+//!
+//! Reading order, as a record goes:
+//! 1. [`consumer`] joins the group and starts a [`worker`] for each partition; [`intake`] holds what waits between them;
+//! 2. [`routing`] decides what is deliverable at all, [`offsets`] gives it its place in the commit;
+//! 3. [`lane`] decides everything else: where to, in which order, again or parked;
+//! 4. [`forward`] carries it to the nodes and brings the verdicts, [`park`] appends to `parked` and `dead`;
+//! 5. [`archiver`] moves both to the store, beside all this.
+//!
+//! The pure core is 2 and 3: time is an argument, and nothing there waits.
 
+mod archiver;
+mod calls;
+mod config;
+mod consumer;
+mod error;
+mod forward;
+mod intake;
 pub mod lane;
+mod metrics;
 pub mod offsets;
+mod park;
 pub mod routing;
+mod service;
 #[cfg(test)]
 mod testing;
+mod worker;
+
+pub use config::{ArchiverSettings, BackoffSettings, Config, LinkSettings, PatienceSettings, RetrySettings};
+pub use error::Error;
+pub use service::{Ports, Service};

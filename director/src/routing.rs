@@ -25,27 +25,34 @@ pub struct Record {
     pub entry: Entry,
 }
 
-/// A record that can never be delivered.
+/// What goes to `dead`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Where the record stands on `notifications`.
+    pub position: Position,
+    /// The record.
+    pub entry: Entry,
+    /// Why it can never be delivered.
+    pub reason: DeadReason,
+}
+
+/// A record that can never be delivered, and its place in the tracker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undeliverable {
-    /// Where it stands on `notifications`.
-    pub position: Position,
     /// Its place in the tracker.
     pub ticket: Ticket,
     /// What it weighs against the byte limit.
     pub size_bytes: usize,
-    /// The record as fetched.
-    pub entry: Entry,
-    /// Why.
-    pub reason: DeadReason,
+    /// What becomes of it.
+    pub letter: DeadLetter,
 }
 
 impl Undeliverable {
     /// A record that was deliverable until `reason` was found.
     #[must_use]
     pub fn of(record: &Record, reason: DeadReason) -> Self {
-        let Record { position, ticket, size_bytes, ref entry, .. } = *record;
-        Self { position, ticket, size_bytes, entry: entry.clone(), reason }
+        let letter = DeadLetter { position: record.position, entry: record.entry.clone(), reason };
+        Self { ticket: record.ticket, size_bytes: record.size_bytes, letter }
     }
 }
 
@@ -70,7 +77,7 @@ pub fn route(
         Ok((Kind::Task, _)) => DeadReason::Unsupported("tasks are not run by this version".into()),
         Err(malformed) => DeadReason::Malformed(malformed.to_string()),
     };
-    Err(Box::new(Undeliverable { position, ticket, size_bytes, entry, reason }))
+    Err(Box::new(Undeliverable { ticket, size_bytes, letter: DeadLetter { position, entry, reason } }))
 }
 
 #[cfg(test)]
@@ -102,19 +109,19 @@ mod tests {
     fn a_record_in_another_partition_than_its_keys_is_misplaced() {
         let entry = record::encode(&notification("acme/alice", 1));
         let other = PartitionId((partition_of(&entry.key, 12).0 + 1) % 12);
-        assert_eq!(decide(entry, other).unwrap_err().reason, DeadReason::Misplaced);
+        assert_eq!(decide(entry, other).unwrap_err().letter.reason, DeadReason::Misplaced);
     }
 
     #[test]
     fn what_does_not_parse_is_malformed_and_a_task_is_unsupported() {
         assert!(matches!(
-            decide(Entry::default(), PartitionId(0)).unwrap_err().reason,
+            decide(Entry::default(), PartitionId(0)).unwrap_err().letter.reason,
             DeadReason::Malformed(_)
         ));
         let mut task = record::encode(&notification("acme/alice", 1));
         let kind = task.headers.iter_mut().find(|(name, _)| name == "ce_kind").unwrap();
         kind.1 = bytes::Bytes::from_static(b"task");
         let home = partition_of(&task.key, 12);
-        assert!(matches!(decide(task, home).unwrap_err().reason, DeadReason::Unsupported(_)));
+        assert!(matches!(decide(task, home).unwrap_err().letter.reason, DeadReason::Unsupported(_)));
     }
 }

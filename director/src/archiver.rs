@@ -1,0 +1,83 @@
+//! The archiver, the director's second small pipeline: moves `parked` and `dead` to the store, and keeps the backlog
+//! flags true. Three stages, each a consumer group of its own, so that an engine that is away stalls only what needs it:
+//! - [`flags`]: marks the recipients of parked records in the registry, then says how far;
+//! - [`rows`]: writes parked records to the store and, in the same transaction, how far;
+//! - [`dead`]: as `rows`, for dead letters.
+//!
+//! [`sweep`] marks again who still has rows, and expires rows. [`stage`] is what the three have in common.
+
+mod dead;
+mod flags;
+mod reading;
+mod rows;
+mod stage;
+mod sweep;
+
+use std::sync::Arc;
+
+use shared::clock::Clock;
+use shared::log::Subscriber;
+use shared::registry::Flags;
+use shared::retry::Backoff;
+use shared::shutdown::Shutdown;
+use shared::store::{DeadLetters, Inbox};
+use shared::topic::Topic;
+
+use crate::config::{ArchiverSettings, Config};
+use crate::consumer::{self, Group};
+use crate::error::Error;
+use crate::intake::Limits;
+use crate::park::Parker;
+
+/// What the stages share.
+#[derive(Clone)]
+pub(crate) struct Archiver {
+    pub(crate) settings: ArchiverSettings,
+    pub(crate) backoff: Backoff,
+    pub(crate) flags: Arc<dyn Flags>,
+    pub(crate) inbox: Arc<dyn Inbox>,
+    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) parker: Parker,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Archiver {
+    /// Runs the three stages until `shutdown`.
+    ///
+    /// # Errors
+    /// As [`consumer::run`]; the others drain then too.
+    pub(crate) async fn run(
+        &self,
+        config: &Config,
+        subscriber: &dyn Subscriber,
+        joined: impl Fn(&'static str) + Copy,
+        shutdown: &Shutdown,
+    ) -> Result<(), Error> {
+        let limits = Limits { records: self.settings.waiting_records, bytes: self.settings.waiting_bytes };
+        let group =
+            |name, topic| Group { name, topic, limits, drain: config.drain_ms, backoff: self.backoff };
+        let flags = flags::Crew(self.clone());
+        let rows = rows::Crew(self.clone());
+        let dead = dead::Crew(self.clone());
+        let stop = |result: Result<(), Error>| {
+            if result.is_err() {
+                shutdown.begin();
+            }
+            result
+        };
+        let flags = async {
+            let group = group("archiver-flags", Topic::Parked);
+            stop(consumer::run(group, subscriber, &flags, || joined("flags"), shutdown).await)
+        };
+        let rows = async {
+            let group = group("archiver-rows", Topic::Parked);
+            stop(consumer::run(group, subscriber, &rows, || joined("rows"), shutdown).await)
+        };
+        let dead = async {
+            let group = group("archiver-dead", Topic::Dead);
+            stop(consumer::run(group, subscriber, &dead, || joined("dead"), shutdown).await)
+        };
+        let (flags, rows, dead) = tokio::join!(flags, rows, dead);
+        flags.and(rows).and(dead)
+    }
+}

@@ -1,0 +1,159 @@
+//! What the stages of the archiver have in common: batches of one partition, moved in order, from where the stage's own
+//! engine says it has come to. The consumer group's commit follows that and is never trusted above it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::log::Fetched;
+use shared::retry::Backoff;
+use tokio::time::{Instant, timeout_at};
+
+use super::reading::{Offer, Reading};
+use crate::calls::Conflict;
+use crate::config::ArchiverSettings;
+use crate::consumer::Assignment;
+use crate::metrics;
+
+/// One stage's work on one partition. Everything it does may be dropped and done again.
+pub(super) trait Stage: Send + Sync {
+    /// For metrics.
+    const NAME: &'static str;
+
+    /// How far the stage has come, by its own engine.
+    fn begin(&self) -> impl Future<Output = Result<u64, Conflict>> + Send;
+
+    /// Moves `batch`, all that there is from `from` up to `to`, and says in the stage's engine that it has come to `to`.
+    ///
+    /// # Errors
+    /// [`Conflict`] when the engine does not stand at `from`: begin anew.
+    fn shift(
+        &self,
+        batch: &[Fetched],
+        from: u64,
+        to: u64,
+    ) -> impl Future<Output = Result<(), Conflict>> + Send;
+}
+
+/// Runs `stage` on the partition of `assignment` until it is to drain. A call under way is then dropped: what it did is
+/// found by whoever begins next.
+pub(super) async fn run(
+    stage: impl Stage,
+    assignment: Assignment,
+    settings: Arc<ArchiverSettings>,
+    backoff: Backoff,
+) {
+    let drain = assignment.drain.clone();
+    let mut reader = Reader {
+        reading: Reading::new(assignment.from, settings.seek_settle_ms),
+        held: Vec::new(),
+        settings,
+        assignment,
+    };
+    tokio::select! {
+        () = drain.cancelled() => {}
+        () = shift_all(&stage, &mut reader, backoff) => {}
+    }
+}
+
+async fn shift_all<S: Stage>(stage: &S, reader: &mut Reader, backoff: Backoff) {
+    let mut conflicts = 0;
+    loop {
+        if let Ok(upto) = stage.begin().await {
+            shift_from(stage, reader, upto, &mut conflicts).await;
+        }
+        // Another member of the group was here, or the engine lost its content.
+        metrics::restarted(S::NAME);
+        tracing::warn!(stage = S::NAME, partition = %reader.assignment.partition, "conflict; the stage begins anew");
+        tokio::time::sleep(backoff.delay(conflicts, rand::random())).await;
+        conflicts = conflicts.saturating_add(1);
+    }
+}
+
+/// Returns on a conflict.
+async fn shift_from<S: Stage>(stage: &S, reader: &mut Reader, mut upto: u64, conflicts: &mut u32) {
+    reader.seek(upto);
+    metrics::archived(S::NAME, reader.assignment.partition, 0, upto);
+    // What lies below has ended, whoever moved it.
+    reader.assignment.progress.finish(reader.assignment.partition, upto);
+    loop {
+        let batch = reader.batch().await;
+        let Some(to) = batch.last().map(|record| record.offset + 1) else { continue };
+        let moved = stage.shift(&batch, upto, to).await;
+        reader.ended(&batch);
+        if let Err(Conflict) = moved {
+            return;
+        }
+        *conflicts = 0;
+        upto = to;
+        reader.assignment.progress.finish(reader.assignment.partition, upto);
+        metrics::archived(S::NAME, reader.assignment.partition, batch.len(), upto);
+    }
+}
+
+struct Reader {
+    assignment: Assignment,
+    reading: Reading,
+    /// Taken, for the batch being made.
+    held: Vec<Fetched>,
+    settings: Arc<ArchiverSettings>,
+}
+
+impl Reader {
+    fn seek(&mut self, to: u64) {
+        self.held.clear();
+        if self.reading.seek(to, Instant::now().into_std()) {
+            self.assignment.progress.seek(self.assignment.partition, to);
+        }
+    }
+
+    fn ended(&self, records: &[Fetched]) {
+        self.assignment.intake.ended(records.len(), size_bytes(records));
+    }
+
+    /// The next batch: full, or as old as it may get. May be empty.
+    async fn batch(&mut self) -> Vec<Fetched> {
+        self.assignment.intake.arrival().await;
+        let deadline = Instant::now() + self.settings.age_ms;
+        loop {
+            let room = self.settings.rows.saturating_sub(self.held.len());
+            self.fill(room);
+            let full = self.held.len() >= self.settings.rows || size_bytes(&self.held) >= self.settings.bytes;
+            let arrival = self.assignment.intake.arrival();
+            if full || timeout_at(deadline, arrival).await.is_err() {
+                return std::mem::take(&mut self.held);
+            }
+        }
+    }
+
+    fn fill(&mut self, room: usize) {
+        // In small steps, so that the byte limit is overshot by little.
+        let mut left = room;
+        while left > 0 && size_bytes(&self.held) < self.settings.bytes {
+            let some = self.assignment.intake.take(left.min(32));
+            if some.is_empty() {
+                return;
+            }
+            for record in some {
+                match self.reading.offer(record.offset, Instant::now().into_std()) {
+                    Offer::Take => {
+                        left = left.saturating_sub(1);
+                        self.held.push(record);
+                        continue;
+                    }
+                    Offer::Skip => {}
+                    Offer::Seek(offset) => self.assignment.progress.seek(self.assignment.partition, offset),
+                }
+                self.ended(std::slice::from_ref(&record));
+            }
+        }
+    }
+}
+
+fn size_bytes(records: &[Fetched]) -> usize {
+    records.iter().map(|record| record.entry.size_bytes()).sum()
+}
+
+/// The shortest wait between pages of a slow scan, so that at most `rate` recipients a second are touched.
+pub(super) fn pace(recipients: usize, rate: u32) -> Duration {
+    Duration::from_secs_f64(recipients as f64 / f64::from(rate.max(1)))
+}

@@ -1,0 +1,136 @@
+//! The director's metrics, every name in one place.
+
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use shared::outcome::{DeadReason, End, ParkReason};
+use shared::position::PartitionId;
+
+const ENDED: &str = "postrider_records_ended";
+const PARKED: &str = "postrider_director_parked";
+const DEAD: &str = "postrider_director_dead_lettered";
+const END_SECONDS: &str = "postrider_director_end_seconds";
+const IN_FLIGHT: &str = "postrider_director_in_flight_records";
+const IN_FLIGHT_BYTES: &str = "postrider_director_in_flight_bytes";
+const RETRIES: &str = "postrider_director_retries";
+const STREAMS: &str = "postrider_director_streams";
+const BREAKERS: &str = "postrider_director_breakers_open";
+const STREAMS_LOST: &str = "postrider_director_streams_lost";
+const COMMIT: &str = "postrider_director_commit_position";
+const PAUSES: &str = "postrider_director_pauses";
+const ENGINE_FAILURES: &str = "postrider_director_engine_failures";
+const LOOKUP_SECONDS: &str = "postrider_director_lookup_seconds";
+const GAVE_UP: &str = "postrider_director_records_given_up";
+const ARCHIVED: &str = "postrider_archiver_records";
+const ARCHIVER_UPTO: &str = "postrider_archiver_position";
+const GAPS: &str = "postrider_archiver_gaps";
+const SWEPT: &str = "postrider_archiver_swept";
+const EXPIRED: &str = "postrider_archiver_expired";
+const RESTARTS: &str = "postrider_archiver_restarts";
+
+/// Describes them, and shows the gauges before anything happened.
+pub(crate) fn describe() {
+    describe_counter!(ENDED, "records that reached their end, by end");
+    describe_counter!(PARKED, "records parked, by reason");
+    describe_counter!(DEAD, "records dead-lettered, by reason");
+    describe_histogram!(END_SECONDS, Unit::Seconds, "from acceptance to the end of a record, by end");
+    describe_gauge!(IN_FLIGHT, "records that wait or are in flight, by partition");
+    describe_gauge!(IN_FLIGHT_BYTES, Unit::Bytes, "bytes that wait or are in flight, by partition");
+    describe_counter!(RETRIES, "lanes that waited to try again");
+    describe_gauge!(STREAMS, "streams open to nodes");
+    describe_gauge!(BREAKERS, "nodes left alone after repeated failures");
+    describe_counter!(STREAMS_LOST, "streams to nodes that ended");
+    describe_gauge!(COMMIT, "offset below which everything has ended, by partition");
+    describe_counter!(PAUSES, "times fetching paused because too much was in flight, by group");
+    describe_counter!(ENGINE_FAILURES, "calls that an engine did not answer, by engine");
+    describe_histogram!(LOOKUP_SECONDS, Unit::Seconds, "a batch of route lookups");
+    describe_counter!(GAVE_UP, "records left unfinished when a partition was given up; they are redelivered");
+    describe_counter!(ARCHIVED, "records the archiver moved, by stage");
+    describe_gauge!(
+        ARCHIVER_UPTO,
+        "offset up to which a stage of the archiver has come, by stage and partition"
+    );
+    describe_counter!(GAPS, "parked records that became a gap, by cause");
+    describe_counter!(SWEPT, "recipients marked again because they have stored rows");
+    describe_counter!(EXPIRED, "stored rows that expired");
+    describe_counter!(RESTARTS, "times a stage of the archiver started over after a conflict, by stage");
+    gauge!(STREAMS).set(0.0);
+    gauge!(BREAKERS).set(0.0);
+}
+
+pub(crate) fn ended(end: End, took: Option<Duration>) {
+    counter!(ENDED, "end" => end.as_str()).increment(1);
+    if let Some(took) = took {
+        histogram!(END_SECONDS, "end" => end.as_str()).record(took.as_secs_f64());
+    }
+}
+
+pub(crate) fn parked(reason: ParkReason) {
+    counter!(PARKED, "reason" => reason.as_str()).increment(1);
+}
+
+pub(crate) fn dead_lettered(reason: &DeadReason) {
+    counter!(DEAD, "reason" => reason.code()).increment(1);
+}
+
+pub(crate) fn retry() {
+    counter!(RETRIES).increment(1);
+}
+
+pub(crate) fn in_flight(partition: PartitionId, records: usize, bytes: usize) {
+    gauge!(IN_FLIGHT, "partition" => partition.to_string()).set(records as f64);
+    gauge!(IN_FLIGHT_BYTES, "partition" => partition.to_string()).set(bytes as f64);
+}
+
+pub(crate) fn commit(partition: PartitionId, next: u64) {
+    gauge!(COMMIT, "partition" => partition.to_string()).set(next as f64);
+}
+
+pub(crate) fn paused(group: &'static str) {
+    counter!(PAUSES, "group" => group).increment(1);
+}
+
+pub(crate) fn streams(open: usize) {
+    gauge!(STREAMS).set(open as f64);
+}
+
+pub(crate) fn breakers_open(open: usize) {
+    gauge!(BREAKERS).set(open as f64);
+}
+
+pub(crate) fn stream_lost() {
+    counter!(STREAMS_LOST).increment(1);
+}
+
+pub(crate) fn engine_failure(engine: &'static str) {
+    counter!(ENGINE_FAILURES, "engine" => engine).increment(1);
+}
+
+pub(crate) fn lookup(took: Duration) {
+    histogram!(LOOKUP_SECONDS).record(took.as_secs_f64());
+}
+
+pub(crate) fn gave_up(records: usize) {
+    counter!(GAVE_UP).increment(records as u64);
+}
+
+pub(crate) fn archived(stage: &'static str, partition: PartitionId, records: usize, upto: u64) {
+    counter!(ARCHIVED, "stage" => stage).increment(records as u64);
+    gauge!(ARCHIVER_UPTO, "stage" => stage, "partition" => partition.to_string()).set(upto as f64);
+}
+
+pub(crate) fn gaps(cause: &'static str, count: u64) {
+    counter!(GAPS, "cause" => cause).increment(count);
+}
+
+pub(crate) fn swept(recipients: usize) {
+    counter!(SWEPT).increment(recipients as u64);
+}
+
+pub(crate) fn expired(rows: u64) {
+    counter!(EXPIRED).increment(rows);
+}
+
+pub(crate) fn restarted(stage: &'static str) {
+    counter!(RESTARTS, "stage" => stage).increment(1);
+}

@@ -1,0 +1,130 @@
+//! The director as a service: joins its groups, works until shutdown, drains.
+
+use std::sync::Arc;
+
+use shared::admin::{Readiness, Ready};
+use shared::clock::Clock;
+use shared::log::{Appender, Ends, Subscriber};
+use shared::registry::{Flags, Nodes, Routes};
+use shared::shutdown::Shutdown;
+use shared::store::{DeadLetters, Inbox};
+use shared::topic::Topic;
+
+use crate::archiver::Archiver;
+use crate::config::Config;
+use crate::consumer::{self, Group};
+use crate::error::Error;
+use crate::forward::Forwarder;
+use crate::intake::Limits;
+use crate::metrics;
+use crate::park::Parker;
+use crate::worker::{Desk, Workers};
+
+/// What the director works with.
+pub struct Ports {
+    /// Where records come from.
+    pub subscriber: Arc<dyn Subscriber>,
+    /// Where they are parked and dead-lettered.
+    pub appender: Arc<dyn Appender>,
+    /// How far `parked` reaches.
+    pub ends: Arc<dyn Ends>,
+    /// Who is where.
+    pub routes: Arc<dyn Routes>,
+    /// Where the nodes are.
+    pub nodes: Arc<dyn Nodes>,
+    /// Who has a backlog.
+    pub flags: Arc<dyn Flags>,
+    /// Where parked records are stored.
+    pub inbox: Arc<dyn Inbox>,
+    /// Where dead letters are stored.
+    pub dead_letters: Arc<dyn DeadLetters>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A director that is about to work.
+pub struct Service {
+    config: Config,
+    ports: Ports,
+    readiness: Readiness,
+}
+
+/// What must be joined before the director is ready.
+const PARTS: [&str; 4] = ["director", "flags", "rows", "dead"];
+
+impl Service {
+    /// Gets ready. The director listens nowhere; it joins its groups in [`Service::run`].
+    ///
+    /// # Errors
+    /// None so far; the shape is that of every service.
+    #[expect(clippy::unused_async, reason = "the shape of every service")]
+    pub async fn bind(config: Config, ports: Ports) -> Result<Self, Error> {
+        metrics::describe();
+        Ok(Self { config, ports, readiness: Readiness::of(&PARTS) })
+    }
+
+    /// Ready once every group is joined.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
+    /// Works until `shutdown`, then takes nothing more and waits for what is in flight, within the drain limit.
+    ///
+    /// # Errors
+    /// When the log refuses a group for good.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        let Self { config, ports, readiness } = self;
+        let backoff = config.backoff.into();
+        let forwarder = Forwarder::new(config.link.clone(), ports.ends.epoch(), ports.nodes);
+        let parker = Parker::new(ports.appender, backoff);
+        let archiver = Archiver {
+            settings: config.archiver.clone(),
+            backoff,
+            flags: ports.flags,
+            inbox: ports.inbox,
+            dead_letters: ports.dead_letters,
+            parker: parker.clone(),
+            clock: Arc::clone(&ports.clock),
+        };
+        let group = Group {
+            name: "director",
+            topic: Topic::Notifications,
+            limits: Limits { records: config.in_flight_records, bytes: config.in_flight_bytes },
+            drain: config.drain_ms,
+            backoff,
+        };
+        let workers = Workers(Arc::new(Desk {
+            config: config.clone(),
+            ends: ports.ends,
+            routes: ports.routes,
+            parker,
+            forwarder: Arc::clone(&forwarder),
+            clock: ports.clock,
+        }));
+        // A group that cannot go on takes the others with it, in order.
+        let stop = shutdown.child();
+        let subscriber = &*ports.subscriber;
+        let joined = |part: &'static str| readiness.set(part, Ready::Yes);
+        let groups = async {
+            let closing = forwarder.close_on_drop();
+            let directing = async {
+                let result = consumer::run(group, subscriber, &workers, || joined("director"), &stop).await;
+                stop.begin();
+                result
+            };
+            let (directed, archived) =
+                tokio::join!(directing, archiver.run(&config, subscriber, joined, &stop));
+            drop(closing);
+            directed.and(archived)
+        };
+        let unready = async {
+            stop.begun().await;
+            for part in PARTS {
+                readiness.set(part, Ready::No);
+            }
+        };
+        let (result, (), ()) = tokio::join!(groups, forwarder.refresh(), unready);
+        result
+    }
+}

@@ -1,0 +1,266 @@
+//! The worker of one partition: feeds the [lanes](crate::lane) and does what they say. It never waits for anything in
+//! particular: every question to the registry, append, and batch for a node is a call beside the loop, at most one of
+//! each kind (one for each node) at a time, and what comes up meanwhile makes the next batch.
+
+mod calls;
+mod outbox;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::FuturesUnordered;
+use shared::clock::{Clock, Timestamp};
+use shared::delivery::{NodeId, Verdict};
+use shared::log::{Ends, Fetched};
+use shared::outcome::{End, ParkReason};
+use shared::position::Epoch;
+use shared::recipient::Recipient;
+use shared::registry::{Route, Routes};
+use shared::topic::Topic;
+use tokio::time::Instant;
+
+use crate::calls::persist;
+use crate::config::Config;
+use crate::consumer::{Assignment, Crew};
+use crate::forward::{Attachment, Forwarder, Inbound};
+use crate::lane::{Input, Lanes, Output};
+use crate::metrics;
+use crate::offsets::{Ticket, Tracker};
+use crate::park::Parker;
+use crate::routing::{self, Record, Undeliverable};
+use calls::{Done, Question};
+use outbox::Outbox;
+
+/// How often verdicts that never come are looked for, and gauges set.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// What all workers of the director share.
+pub(crate) struct Desk {
+    pub(crate) config: Config,
+    pub(crate) ends: Arc<dyn Ends>,
+    pub(crate) routes: Arc<dyn Routes>,
+    pub(crate) parker: Parker,
+    pub(crate) forwarder: Arc<Forwarder>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Makes a worker for each partition.
+pub(crate) struct Workers(pub(crate) Arc<Desk>);
+
+impl Crew for Workers {
+    fn work(&self, assignment: Assignment) -> BoxFuture<'static, ()> {
+        run(Arc::clone(&self.0), assignment).boxed()
+    }
+}
+
+async fn run(desk: Arc<Desk>, assignment: Assignment) {
+    // Everything parked by whoever had the partition before lies below this: its appends were answered, or are fenced
+    // by nothing and may still land; then their records are redelivered here.
+    let base = persist(desk.config.backoff.into(), "reading the end of parked", || {
+        desk.ends.end(Topic::Parked, assignment.partition)
+    });
+    let base = tokio::select! {
+        () = assignment.drain.cancelled() => return,
+        base = base => match base {
+            Ok(base) => base,
+            Err(_never_for_the_log) => return,
+        },
+    };
+    Worker::new(desk, assignment, base).run().await;
+}
+
+struct Worker {
+    desk: Arc<Desk>,
+    assignment: Assignment,
+    attachment: Attachment,
+    epoch: Epoch,
+    partitions: u32,
+    lanes: Lanes,
+    tracker: Tracker,
+    outboxes: HashMap<NodeId, Outbox>,
+    questions: Vec<Question>,
+    parking: Vec<(Arc<Record>, ParkReason)>,
+    burying: Vec<Undeliverable>,
+    unregistering: Vec<(Recipient, Route)>,
+    busy: calls::Busy,
+    calls: FuturesUnordered<BoxFuture<'static, Done>>,
+    outputs: Vec<Output>,
+    commit: Option<u64>,
+    round: Instant,
+}
+
+impl Worker {
+    fn new(desk: Arc<Desk>, assignment: Assignment, base: u64) -> Self {
+        let attachment = desk.forwarder.attach(assignment.partition);
+        Self {
+            attachment,
+            epoch: desk.ends.epoch(),
+            partitions: desk.ends.partitions(),
+            lanes: Lanes::new(desk.config.lanes(), base, rand::random()),
+            tracker: Tracker::new(assignment.from),
+            outboxes: HashMap::new(),
+            questions: Vec::new(),
+            parking: Vec::new(),
+            burying: Vec::new(),
+            unregistering: Vec::new(),
+            busy: calls::Busy::default(),
+            calls: FuturesUnordered::new(),
+            outputs: Vec::new(),
+            commit: None,
+            round: Instant::now() + ROUND,
+            desk,
+            assignment,
+        }
+    }
+
+    async fn run(mut self) {
+        let (drain, intake) = (self.assignment.drain.clone(), Arc::clone(&self.assignment.intake));
+        let mut draining = false;
+        loop {
+            self.start_calls();
+            if draining && self.is_idle() {
+                return;
+            }
+            let wake = self.lanes.due().map_or(self.round, |due| self.round.min(due.into()));
+            tokio::select! {
+                () = drain.cancelled(), if !draining => draining = true,
+                Some(inbound) = self.attachment.inbound.recv() => self.hear(inbound),
+                Some(done) = self.calls.next(), if !self.calls.is_empty() => self.done(done),
+                () = intake.arrival(), if !draining => {
+                    for fetched in intake.take(self.desk.config.batch_records) {
+                        self.take(fetched);
+                    }
+                }
+                () = tokio::time::sleep_until(wake) => {
+                    self.step(Input::Tick);
+                    if Instant::now() >= self.round {
+                        self.round = Instant::now() + ROUND;
+                        self.measure();
+                    }
+                }
+            }
+            self.tell_progress();
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.tracker.is_empty()
+            && self.lanes.is_empty()
+            && self.calls.is_empty()
+            && self.outboxes.values().all(Outbox::is_empty)
+    }
+
+    fn take(&mut self, fetched: Fetched) {
+        let size_bytes = fetched.entry.size_bytes();
+        let Some(ticket) = self.tracker.take(fetched.offset) else {
+            self.assignment.intake.ended(1, size_bytes);
+            return;
+        };
+        match routing::route(fetched, ticket, self.epoch, self.partitions) {
+            Ok(record) => self.step(Input::Taken(Arc::new(record))),
+            Err(letter) => self.burying.push(*letter),
+        }
+    }
+
+    fn hear(&mut self, inbound: Inbound) {
+        match inbound {
+            Inbound::Verdicts { node, stream, verdicts } => {
+                let current = self.outboxes.get(&node).is_some_and(|outbox| outbox.is_on(stream));
+                for (session, offset, verdict) in verdicts {
+                    // What a client has it has; anything else said on a stream that is over is out of date.
+                    if current || matches!(verdict, Verdict::Acknowledged | Verdict::Expired) {
+                        self.step(Input::Verdict(Route { session, node }, offset, verdict));
+                    }
+                }
+            }
+            Inbound::Lost { node, stream } => {
+                if self.outboxes.get(&node).is_some_and(|outbox| outbox.is_on(stream)) {
+                    self.lose(node);
+                }
+            }
+        }
+    }
+
+    /// The way to a node is gone: what waits for it is not sent, the lanes decide anew.
+    fn lose(&mut self, node: NodeId) {
+        if let Some(outbox) = self.outboxes.get_mut(&node) {
+            outbox.lose();
+        }
+        self.step(Input::StreamLost(node));
+    }
+
+    fn step(&mut self, input: Input) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.lanes.step(input, Instant::now().into_std(), &mut outputs);
+        for output in outputs.drain(..) {
+            self.act(output);
+        }
+        self.outputs = outputs;
+    }
+
+    fn act(&mut self, output: Output) {
+        match output {
+            Output::Lookup(recipient) => self.questions.push(Question::Lookup(recipient)),
+            Output::Look(recipient) => self.questions.push(Question::Look(recipient)),
+            Output::Forward { route, record, parked_upto } => {
+                let frame =
+                    shared::link::record(route.session, record.position, parked_upto, &record.notification);
+                self.outbox(route.node).push(frame, record.size_bytes);
+            }
+            Output::Poke(route, parked_upto) => {
+                self.outbox(route.node).push(shared::link::poke(route.session, parked_upto), 0);
+            }
+            Output::Resume(route) => self.outbox(route.node).push(shared::link::resume(route.session), 0),
+            Output::Park(record, reason) => self.parking.push((record, reason)),
+            Output::Bury(record, reason) => self.burying.push(Undeliverable::of(&record, reason)),
+            Output::Ended(record, end) => {
+                self.ended(record.ticket, record.size_bytes, end, Some(record.notification.time));
+            }
+            Output::Unregister(recipient, route) => self.unregistering.push((recipient, route)),
+            Output::Retry => metrics::retry(),
+        }
+    }
+
+    fn outbox(&mut self, node: NodeId) -> &mut Outbox {
+        self.outboxes.entry(node).or_default()
+    }
+
+    fn ended(&mut self, ticket: Ticket, size_bytes: usize, end: End, accepted: Option<Timestamp>) {
+        let took = accepted.map(|accepted| self.desk.clock.now().since(accepted));
+        metrics::ended(end, took);
+        if let Some(next) = self.tracker.finish(ticket) {
+            self.commit = Some(next);
+        }
+        self.assignment.intake.ended(1, size_bytes);
+    }
+
+    fn tell_progress(&mut self) {
+        if let Some(next) = self.commit.take() {
+            self.assignment.progress.finish(self.assignment.partition, next);
+        }
+    }
+
+    fn measure(&mut self) {
+        let (records, bytes) = self.assignment.intake.weight();
+        metrics::in_flight(self.assignment.partition, records, bytes);
+        metrics::commit(self.assignment.partition, self.tracker.commit());
+        self.outboxes.retain(|_, outbox| !outbox.is_forgettable());
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        metrics::in_flight(self.assignment.partition, 0, 0);
+        if !self.tracker.is_empty() {
+            tracing::warn!(
+                partition = %self.assignment.partition,
+                records = self.tracker.len(),
+                "partition given up with records in flight; they are redelivered"
+            );
+            metrics::gave_up(self.tracker.len());
+        }
+    }
+}

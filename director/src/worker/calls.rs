@@ -1,0 +1,186 @@
+//! The calls a worker has under way beside its loop, and what it does with their answers.
+
+use std::sync::Arc;
+
+use futures_util::future::FutureExt as _;
+use shared::delivery::NodeId;
+use shared::outcome::{DeadReason, End, ParkReason};
+use shared::recipient::Recipient;
+use shared::registry::Route;
+use tokio::time::Instant;
+
+use super::Worker;
+use super::outbox::Way;
+use crate::forward::{Link, Unreachable};
+use crate::lane::Input;
+use crate::metrics;
+use crate::park::ParkedAt;
+use crate::routing::{Record, Undeliverable};
+
+/// What the registry is asked.
+#[derive(Clone, Debug)]
+pub(super) enum Question {
+    /// Where to send.
+    Lookup(Recipient),
+    /// Whom to poke.
+    Look(Recipient),
+}
+
+/// Which kinds of call are under way.
+#[derive(Debug, Default)]
+pub(super) struct Busy {
+    asking: bool,
+    parking: bool,
+    burying: bool,
+    unregistering: bool,
+}
+
+/// A call that came back.
+#[derive(Debug)]
+pub(super) enum Done {
+    Asked(Vec<Question>, Option<Vec<Vec<Route>>>),
+    Parked(Vec<(Arc<Record>, ParkReason)>, Vec<ParkedAt>),
+    Buried(Vec<Undeliverable>),
+    Unregistered,
+    Flushed(NodeId, Option<Link>),
+}
+
+impl Worker {
+    /// Starts every call that has something to do and is not under way.
+    pub(super) fn start_calls(&mut self) {
+        let limit = self.desk.config.batch_records;
+        if !self.busy.asking && !self.questions.is_empty() {
+            self.busy.asking = true;
+            self.ask(limit);
+        }
+        if !self.busy.parking && !self.parking.is_empty() {
+            self.busy.parking = true;
+            let batch: Vec<_> = self.parking.drain(..self.parking.len().min(limit)).collect();
+            let parker = self.desk.parker.clone();
+            let call = async move {
+                let answers = parker.park(&batch).await;
+                Done::Parked(batch, answers)
+            };
+            self.calls.push(call.boxed());
+        }
+        if !self.busy.burying && !self.burying.is_empty() {
+            self.busy.burying = true;
+            let batch: Vec<_> = self.burying.drain(..self.burying.len().min(limit)).collect();
+            let parker = self.desk.parker.clone();
+            let call = async move {
+                let letters: Vec<_> = batch.iter().map(|record| record.letter.clone()).collect();
+                parker.bury(&letters).await;
+                Done::Buried(batch)
+            };
+            self.calls.push(call.boxed());
+        }
+        if !self.busy.unregistering && !self.unregistering.is_empty() {
+            self.busy.unregistering = true;
+            let batch: Vec<_> = self.unregistering.drain(..self.unregistering.len().min(limit)).collect();
+            let routes = Arc::clone(&self.desk.routes);
+            let call = async move {
+                // Not repeated: who finds the route again is told `gone` again.
+                if let Err(error) = routes.remove(&batch).await {
+                    metrics::engine_failure("registry");
+                    tracing::debug!(error = &error as &dyn std::error::Error, "routes not removed");
+                }
+                Done::Unregistered
+            };
+            self.calls.push(call.boxed());
+        }
+        self.flush();
+    }
+
+    fn ask(&mut self, limit: usize) {
+        let batch: Vec<Question> = self.questions.drain(..self.questions.len().min(limit)).collect();
+        let routes = Arc::clone(&self.desk.routes);
+        let call = async move {
+            let recipients: Vec<Recipient> = batch
+                .iter()
+                .map(|question| match question {
+                    Question::Lookup(recipient) | Question::Look(recipient) => recipient.clone(),
+                })
+                .collect();
+            let start = Instant::now();
+            let answer = routes.lookup(&recipients).await;
+            metrics::lookup(start.elapsed());
+            let answer = match answer {
+                Ok(routes) if routes.len() == recipients.len() => Some(routes),
+                Ok(_) => None,
+                Err(error) => {
+                    metrics::engine_failure("registry");
+                    tracing::debug!(error = &error as &dyn std::error::Error, "routes not found");
+                    None
+                }
+            };
+            Done::Asked(batch, answer)
+        };
+        self.calls.push(call.boxed());
+    }
+
+    fn flush(&mut self) {
+        for (node, outbox) in &mut self.outboxes {
+            let Some((link, batch)) = outbox.start_flush(&self.desk.config.link) else { continue };
+            let (node, forwarder) = (*node, Arc::clone(&self.desk.forwarder));
+            let call = async move {
+                let sent = async {
+                    let link = match link {
+                        Some(link) => link,
+                        None => forwarder.open(node).await?,
+                    };
+                    link.send(batch).await?;
+                    Ok::<Link, Unreachable>(link)
+                };
+                Done::Flushed(node, sent.await.ok())
+            };
+            self.calls.push(call.boxed());
+        }
+    }
+
+    /// Does what the answer of a call is for.
+    pub(super) fn done(&mut self, done: Done) {
+        match done {
+            Done::Asked(questions, answers) => {
+                self.busy.asking = false;
+                let mut answers = answers.map(Vec::into_iter);
+                for question in questions {
+                    let routes = answers.as_mut().and_then(Iterator::next);
+                    self.step(match question {
+                        Question::Lookup(recipient) => Input::Routed(recipient, routes),
+                        Question::Look(recipient) => Input::Looked(recipient, routes),
+                    });
+                }
+            }
+            Done::Parked(records, answers) => {
+                self.busy.parking = false;
+                for ((record, reason), answer) in records.into_iter().zip(answers) {
+                    let offset = record.position.offset;
+                    self.step(match answer {
+                        ParkedAt::Offset(parked) => {
+                            metrics::parked(reason);
+                            Input::Parked { offset, parked }
+                        }
+                        ParkedAt::TooLarge => {
+                            let why = "the record is too large to be parked";
+                            Input::Unparkable(offset, DeadReason::Unsupported(why.into()))
+                        }
+                    });
+                }
+            }
+            Done::Buried(records) => {
+                self.busy.burying = false;
+                for record in records {
+                    metrics::dead_lettered(&record.letter.reason);
+                    self.ended(record.ticket, record.size_bytes, End::DeadLettered, None);
+                }
+            }
+            Done::Unregistered => self.busy.unregistering = false,
+            Done::Flushed(node, link) => {
+                let way = self.outboxes.get_mut(&node).map(|outbox| outbox.flushed(link));
+                if way == Some(Way::Lost) {
+                    self.lose(node);
+                }
+            }
+        }
+    }
+}
