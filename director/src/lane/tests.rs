@@ -290,7 +290,7 @@ impl World {
                 self.now += Duration::from_millis(pick.index(40_000) as u64 / if faults { 40 } else { 1 });
                 self.feed(Input::Tick);
             }
-            (10..=13, Some(index)) => self.read(index, faults && pick.index(97) % 6 == 0),
+            (10..=13, Some(index)) => self.read(index, faults && pick.index(6) == 0),
             (14..=16, Some(index)) => self.answer(index, Verdict::Acknowledged),
             (17, Some(index)) if faults => {
                 let verdicts = [
@@ -308,17 +308,17 @@ impl World {
             }
             (22..=24, _) if !self.lookups.is_empty() => {
                 let recipient = self.lookups.remove(pick.index(self.lookups.len()));
-                let routes = (!faults || pick.index(89) % 5 > 0).then(|| self.routes(&recipient));
+                let routes = (!faults || pick.index(5) > 0).then(|| self.routes(&recipient));
                 self.feed(Input::Routed(recipient, routes));
             }
             (25, _) if !self.looks.is_empty() => {
                 let recipient = self.looks.remove(pick.index(self.looks.len()));
-                let routes = (!faults || pick.index(89) % 5 > 0).then(|| self.routes(&recipient));
+                let routes = (!faults || pick.index(5) > 0).then(|| self.routes(&recipient));
                 self.feed(Input::Looked(recipient, routes));
             }
             (26..=28, _) if !self.parks.is_empty() => {
                 let offset = self.parks.remove(pick.index(self.parks.len()));
-                if faults && pick.index(83) % 9 == 0 {
+                if faults && pick.index(9) == 0 {
                     return self.feed(Input::Unparkable(offset, DeadReason::Misplaced));
                 }
                 let parked = self.parked_end;

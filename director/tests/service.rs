@@ -1,0 +1,213 @@
+//! The director on embedded engines, with nodes whose sessions are scripted: what it forwards, what it parks, and what
+//! its archiver makes of that.
+
+#[path = "service/node.rs"]
+mod node;
+#[path = "service/stage.rs"]
+mod stage;
+
+use std::time::Duration;
+
+use node::{Mood, Node};
+use shared::delivery::SessionId;
+use shared::log::Entry;
+use shared::registry::{Flag, Flags as _};
+use shared::store::DeadLetters as _;
+use stage::{Stage, eventually};
+
+const ALICE: &str = "acme/alice";
+const BOB: &str = "acme/bob";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_reach_a_session_in_order_and_are_committed_once_acknowledged() {
+    let stage = Stage::open().await;
+    let node = Node::start(&stage.registry).await;
+    let alice = node.session(&stage.registry, ALICE, Mood::Acknowledge).await;
+    let director = stage.direct();
+    let offsets = stage.publish(ALICE, 0..50).await;
+    eventually("all acknowledged", async || node.records(alice).len() == 50).await;
+    let arrived: Vec<u64> = node.records(alice).into_iter().map(|record| record.offset).collect();
+    assert_eq!(arrived, offsets);
+    director.stop().await;
+    assert_eq!(stage.committed(ALICE).await, offsets[49] + 1);
+    assert!(stage.stored(ALICE).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_take_is_parked_stored_and_flagged_in_order() {
+    let stage = Stage::open().await;
+    let director = stage.direct();
+    let offsets = stage.publish(ALICE, 0..20).await;
+    eventually("all stored", async || stage.stored(ALICE).await == offsets).await;
+    eventually("flagged", async || {
+        let reading = stage.flag(ALICE).await;
+        reading.flag == Flag::Backlog && reading.flagged_upto == Some(20)
+    })
+    .await;
+    director.stop().await;
+    assert_eq!(stage.committed(ALICE).await, offsets[19] + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_comes_is_told_how_far_to_drain_before_what_is_new() {
+    let stage = Stage::open().await;
+    let node = Node::start(&stage.registry).await;
+    let director = stage.direct();
+    stage.publish(ALICE, 0..3).await;
+    eventually("stored", async || stage.stored(ALICE).await.len() == 3).await;
+    let alice = node.session(&stage.registry, ALICE, Mood::Acknowledge).await;
+    stage.publish(ALICE, 3..4).await;
+    eventually("forwarded", async || node.records(alice).len() == 1).await;
+    assert_eq!(node.records(alice)[0].parked_upto, 3);
+    director.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_spills_is_poked_and_others_do_not_wait() {
+    let stage = Stage::open().await;
+    let node = Node::start(&stage.registry).await;
+    let alice = node.session(&stage.registry, ALICE, Mood::Spill).await;
+    let bob = node.session(&stage.registry, BOB, Mood::Acknowledge).await;
+    let director = stage.direct();
+    stage.publish(ALICE, 0..5).await;
+    stage.publish(BOB, 0..5).await;
+    eventually("alice's stored", async || stage.stored(ALICE).await.len() == 5).await;
+    eventually("alice poked", async || node.poked_upto(alice) == Some(5)).await;
+    eventually("bob's delivered", async || node.records(bob).len() == 5).await;
+    director.stop().await;
+    assert!(stage.stored(BOB).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_to_a_session_that_is_gone_is_removed_and_its_records_are_parked() {
+    let stage = Stage::open().await;
+    let node = Node::start(&stage.registry).await;
+    node.session(&stage.registry, ALICE, Mood::Gone).await;
+    let director = stage.direct();
+    stage.publish(ALICE, 0..2).await;
+    eventually("stored", async || stage.stored(ALICE).await.len() == 2).await;
+    eventually("route removed", async || stage.routes(ALICE).await.is_empty()).await;
+    director.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_on_a_lost_stream_is_sent_again_from_the_head() {
+    let stage = Stage::open().await;
+    let node = Node::start(&stage.registry).await;
+    let alice = node.session(&stage.registry, ALICE, Mood::Silent).await;
+    let director = stage.direct();
+    let offsets = stage.publish(ALICE, 0..10).await;
+    eventually("all sent", async || node.records(alice).len() == 10).await;
+    node.script(alice, Mood::Acknowledge);
+    node.cut_streams();
+    eventually("all sent again", async || node.records(alice).len() == 20).await;
+    let again: Vec<u64> = node.records(alice)[10..].iter().map(|record| record.offset).collect();
+    assert_eq!(again, offsets);
+    director.stop().await;
+    assert_eq!(stage.committed(ALICE).await, offsets[9] + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_died_costs_nothing_but_the_way_through_the_store() {
+    let stage = Stage::open().await;
+    let node = Node::start(&stage.registry).await;
+    let alice = node.session(&stage.registry, ALICE, Mood::Silent).await;
+    let director = stage.direct();
+    let offsets = stage.publish(ALICE, 0..10).await;
+    eventually("all sent", async || node.records(alice).len() == 10).await;
+    node.die().await;
+    eventually("all stored", async || stage.stored(ALICE).await == offsets).await;
+    director.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_parse_becomes_a_dead_letter_and_the_partition_moves_on() {
+    let stage = Stage::open().await;
+    let director = stage.direct();
+    let broken = Entry { key: ALICE.as_bytes().to_vec().into(), payload: "x".into(), ..Entry::default() };
+    let placed = stage.append(broken).await;
+    let offsets = stage.publish(ALICE, 0..1).await;
+    eventually("the next one stored", async || stage.stored(ALICE).await == offsets).await;
+    eventually("the dead letter stored", async || {
+        let letters = stage.store.list_dead(None, None, 10).await.unwrap();
+        letters.len() == 1
+            && letters[0].position.offset == placed
+            && letters[0].code == "malformed"
+            && letters[0].key == ALICE
+            && &letters[0].payload[..] == b"x"
+    })
+    .await;
+    director.stop().await;
+    assert_eq!(stage.committed(ALICE).await, offsets[0] + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_refuses_becomes_a_dead_letter() {
+    let stage = Stage::open().await;
+    let node = Node::start(&stage.registry).await;
+    node.session(&stage.registry, ALICE, Mood::Refuse).await;
+    let director = stage.direct();
+    stage.publish(ALICE, 0..2).await;
+    eventually("dead letters stored", async || {
+        let letters = stage.store.list_dead(None, None, 10).await.unwrap();
+        letters.len() == 2 && letters.iter().all(|letter| letter.code == "refused")
+    })
+    .await;
+    director.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_lost_its_content_is_marked_again_before_it_proves_anything() {
+    let stage = Stage::open().await;
+    let director = stage.direct();
+    stage.publish(ALICE, 0..5).await;
+    eventually("flagged", async || stage.flag(ALICE).await.flagged_upto == Some(5)).await;
+    eventually("stored", async || stage.stored(ALICE).await.len() == 5).await;
+    stage.registry.forget();
+    assert_eq!(stage.flag(ALICE).await.flag, Flag::Unknown);
+    // The stage finds out when it has something to mark, for whomever.
+    let sibling = stage.sibling_of(ALICE);
+    stage.publish(&sibling, 0..1).await;
+    eventually("alice marked again", async || {
+        let reading = stage.flag(ALICE).await;
+        reading.flag == Flag::Backlog && reading.flagged_upto == Some(6)
+    })
+    .await;
+    director.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_director_takes_over_what_the_first_did_not_finish() {
+    let stage = Stage::open().await;
+    let node = Node::start(&stage.registry).await;
+    let alice = node.session(&stage.registry, ALICE, Mood::Silent).await;
+    let first = stage.direct();
+    let offsets = stage.publish(ALICE, 0..5).await;
+    eventually("sent", async || node.records(alice).len() == 5).await;
+    first.stop().await;
+    node.script(alice, Mood::Acknowledge);
+    let second = stage.direct();
+    eventually("sent again", async || node.records(alice).len() == 10).await;
+    second.stop().await;
+    assert_eq!(stage.committed(ALICE).await, offsets[4] + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_may_be_in_flight_is_not_fetched_and_none_of_it_is_lost() {
+    let mut stage = Stage::open().await;
+    stage.config.in_flight_records = 8;
+    let node = Node::start(&stage.registry).await;
+    let alice = node.session(&stage.registry, ALICE, Mood::Silent).await;
+    let director = stage.direct();
+    let offsets = stage.publish(ALICE, 0..600).await;
+    eventually("some sent", async || node.records(alice).len() >= 8).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let sent = node.records(alice).len();
+    assert!(sent < 600, "{sent} are in flight");
+    node.release(alice);
+    eventually("all acknowledged", async || node.records(alice).len() == 600).await;
+    director.stop().await;
+    assert_eq!(stage.committed(ALICE).await, offsets[599] + 1);
+    assert_eq!(node.records(SessionId(1)).len(), 0);
+    assert_eq!(stage.registry.flagged_upto(stage.partition(ALICE)).await.unwrap(), Some(0));
+}

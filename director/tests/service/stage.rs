@@ -1,0 +1,173 @@
+//! Embedded engines in a temporary directory, and directors that run on them.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use postrider_director::{Config, Ports, Service};
+use shared::clock::{Clock, SystemClock};
+use shared::config::{LogSettings, StoreSettings};
+use shared::log::sqlite::Log;
+use shared::log::{Appender as _, Ends as _, Entry, Subscriber as _, Turn};
+use shared::notification::{ContentType, Notification, NotificationId, NotificationType, Trace, Urgency};
+use shared::position::{Cursor, PartitionId};
+use shared::recipient::Recipient;
+use shared::record;
+use shared::registry::memory::Registry;
+use shared::registry::{FlagReading, Flags as _, Route, Routes as _};
+use shared::shutdown::Shutdown;
+use shared::store::sqlite::Store;
+use shared::store::{Inbox as _, Migrate as _, PageRequest};
+use shared::topic::{Topic, partition_of};
+use tokio::task::JoinHandle;
+
+const PARTITIONS: u32 = 3;
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits until `holds`, and fails after a while.
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waited = tokio::time::timeout(DEADLINE, async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "not within {DEADLINE:?}: {what}");
+}
+
+/// The engines.
+pub(crate) struct Stage {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) config: Config,
+    log: Arc<Log>,
+    clock: Arc<dyn Clock>,
+    _directory: tempfile::TempDir,
+}
+
+/// A director that runs.
+pub(crate) struct Director {
+    shutdown: Shutdown,
+    task: JoinHandle<Result<(), postrider_director::Error>>,
+}
+
+impl Director {
+    /// Stops it and waits until it has.
+    pub(crate) async fn stop(self) {
+        self.shutdown.begin();
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+impl Stage {
+    pub(crate) async fn open() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let settings = LogSettings { partitions: PARTITIONS, ..LogSettings::default() };
+        let log = Log::open(&directory.path().join("log.db"), &settings, Arc::clone(&clock)).await.unwrap();
+        let store = Store::open(directory.path().join("store.db"), &StoreSettings::default()).unwrap();
+        store.migrate().await.unwrap();
+        let mut config = Config { drain_ms: Duration::from_millis(500), ..Config::default() };
+        for patience in [&mut config.retry.high, &mut config.retry.normal, &mut config.retry.low] {
+            (patience.base_ms, patience.cap_ms) = (Duration::from_millis(20), Duration::from_millis(200));
+        }
+        let registry = Registry::new(Arc::clone(&clock));
+        Self { registry, store, config, log, clock, _directory: directory }
+    }
+
+    /// Starts a director.
+    pub(crate) fn direct(&self) -> Director {
+        let ports = Ports {
+            subscriber: Arc::clone(&self.log) as _,
+            appender: Arc::clone(&self.log) as _,
+            ends: Arc::clone(&self.log) as _,
+            routes: Arc::clone(&self.registry) as _,
+            nodes: Arc::clone(&self.registry) as _,
+            flags: Arc::clone(&self.registry) as _,
+            inbox: Arc::clone(&self.store) as _,
+            dead_letters: Arc::clone(&self.store) as _,
+            clock: Arc::clone(&self.clock),
+        };
+        let (shutdown, config) = (Shutdown::new(), self.config.clone());
+        let heard = shutdown.clone();
+        let task = tokio::spawn(async move { Service::bind(config, ports).await?.run(heard).await });
+        Director { shutdown, task }
+    }
+
+    /// Appends a record as it is; answers its offset.
+    pub(crate) async fn append(&self, entry: Entry) -> u64 {
+        self.log.append(Topic::Notifications, vec![entry]).await.remove(0).unwrap().offset
+    }
+
+    /// Publishes one notification for each number; answers the offsets.
+    pub(crate) async fn publish(&self, recipient: &str, numbers: Range<u64>) -> Vec<u64> {
+        let now = self.clock.now();
+        let entries = numbers.map(|number| {
+            record::encode(&Notification {
+                id: NotificationId::parse(&format!("n-{number}")).unwrap(),
+                recipient: Recipient::parse_key(recipient).unwrap(),
+                source: "/tests".into(),
+                kind: NotificationType::parse("test").unwrap(),
+                time: now,
+                expires: now.after(Duration::from_secs(3600)),
+                urgency: Urgency::Normal,
+                content_type: ContentType::parse("text/plain").unwrap(),
+                metadata: None,
+                trace: Trace::default(),
+                content: Bytes::from(format!("content {number}")),
+            })
+        });
+        let placed = self.log.append(Topic::Notifications, entries.collect()).await;
+        placed.into_iter().map(|placed| placed.unwrap().offset).collect()
+    }
+
+    pub(crate) fn partition(&self, recipient: &str) -> PartitionId {
+        partition_of(recipient.as_bytes(), PARTITIONS)
+    }
+
+    /// Another recipient of the same partition.
+    pub(crate) fn sibling_of(&self, recipient: &str) -> String {
+        let home = self.partition(recipient);
+        (0..100).map(|n| format!("acme/sibling-{n}")).find(|key| self.partition(key) == home).unwrap()
+    }
+
+    /// The offsets stored for a recipient, as a session would page through them.
+    pub(crate) async fn stored(&self, recipient: &str) -> Vec<u64> {
+        let partition = self.partition(recipient);
+        let request = PageRequest {
+            recipient: Recipient::parse_key(recipient).unwrap(),
+            partition,
+            from: Cursor::start(self.log.epoch(), partition),
+            limit: 1000,
+        };
+        let page = self.store.pages(&[request]).await.unwrap().remove(0);
+        page.rows.into_iter().map(|row| row.position.offset).collect()
+    }
+
+    pub(crate) async fn flag(&self, recipient: &str) -> FlagReading {
+        let question = [(Recipient::parse_key(recipient).unwrap(), self.partition(recipient))];
+        self.registry.read(&question).await.unwrap().remove(0)
+    }
+
+    pub(crate) async fn routes(&self, recipient: &str) -> Vec<Route> {
+        self.registry.lookup(&[Recipient::parse_key(recipient).unwrap()]).await.unwrap().remove(0)
+    }
+
+    /// Where the director's group goes on in the partition of a recipient, once no director runs.
+    pub(crate) async fn committed(&self, recipient: &str) -> u64 {
+        let home = self.partition(recipient);
+        let mut member = self.log.subscribe(Topic::Notifications, "director").await.unwrap();
+        let looked = tokio::time::timeout(DEADLINE, async {
+            loop {
+                if let Turn::Assigned(partitions) = member.next().await.unwrap()
+                    && let Some((_, offset)) = partitions.into_iter().find(|(partition, _)| *partition == home)
+                {
+                    return offset;
+                }
+            }
+        });
+        let offset = looked.await.unwrap();
+        member.close().await;
+        offset
+    }
+}
