@@ -194,16 +194,17 @@ pub(super) fn pack_headers(headers: &Headers) -> Vec<u8> {
 }
 
 fn unpack_headers(mut packed: Bytes) -> Option<Headers> {
-    let mut part = || {
-        let length = usize::try_from(packed.try_get_u32().ok()?).ok()?;
-        (packed.len() >= length).then(|| packed.split_to(length))
-    };
     let mut headers = Headers::new();
-    while let Some(name) = part() {
-        let name = String::from_utf8(name.to_vec()).ok()?;
-        headers.push((name.into(), part()?));
+    while !packed.is_empty() {
+        let name = String::from_utf8(take_part(&mut packed)?.to_vec()).ok()?;
+        headers.push((name.into(), take_part(&mut packed)?));
     }
-    packed.is_empty().then_some(headers)
+    Some(headers)
+}
+
+fn take_part(packed: &mut Bytes) -> Option<Bytes> {
+    let length = usize::try_from(packed.try_get_u32().ok()?).ok()?;
+    (packed.len() >= length).then(|| packed.split_to(length))
 }
 
 pub(super) fn wide(column: &'static str, number: i64) -> Result<u64, Failure> {
@@ -254,11 +255,26 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_length_without_its_part_is_no_header() {
+        assert_eq!(unpack_headers(Bytes::from_static(&[0, 0, 0, 5])), None);
+        assert_eq!(unpack_headers(Bytes::from_static(&[0, 0, 0, 0])), None);
+    }
+
     proptest! {
         #[test]
         fn headers_survive_a_round_trip(headers: Vec<(String, Vec<u8>)>) {
             let headers: Headers = headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
             prop_assert_eq!(unpack_headers(pack_headers(&headers).into()), Some(headers));
+        }
+
+        #[test]
+        fn headers_cut_off_are_not_headers(headers: Vec<(String, Vec<u8>)>, cut in 1_usize..9) {
+            let headers: Headers = headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+            let packed = pack_headers(&headers);
+            let short = packed[..packed.len().saturating_sub(cut)].to_vec();
+            let read = unpack_headers(short.into());
+            prop_assert!(headers.is_empty() || read != Some(headers));
         }
 
         #[test]

@@ -47,6 +47,12 @@ impl Store {
         let limited = options.clone().options([
             ("statement_timeout", limit_ms.to_string()),
             ("lock_timeout", limit_ms.to_string()),
+            // Every statement of ours probes indexes. A week that has just begun has no statistics, and a plan made for
+            // it while it was empty must not scan it when it is full; compiling such plans would cost more than them.
+            ("enable_seqscan", "off".to_owned()),
+            ("jit", "off".to_owned()),
+            // A plan for a batch of ten, kept for one of a thousand, joins the batch with itself row by row.
+            ("plan_cache_mode", "force_custom_plan".to_owned()),
             // A process that vanished in a transaction must not hold its locks for longer than it may work.
             ("idle_in_transaction_session_timeout", (2 * limit_ms).to_string()),
         ]);

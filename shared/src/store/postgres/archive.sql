@@ -1,4 +1,7 @@
 -- $1 to $17: the columns of the batch. $18: now. $19: the quota of a recipient.
+-- What is stored already is found by a probe of the primary key for each row (LATERAL, LIMIT): as an anti join it may
+-- become a scan of the table. The partition is not named, for it follows from recipient and epoch, and there is an index
+-- that starts with it. What a recipient holds is counted once for each recipient (MATERIALIZED), not for each row.
 WITH incoming AS (
     SELECT * FROM UNNEST(
         $1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::smallint[],
@@ -9,11 +12,12 @@ WITH incoming AS (
         id, source, type, content_type, metadata, trace_parent, trace_state, baggage, content
     )
 ), fresh AS (
-    SELECT i.* FROM incoming i WHERE NOT EXISTS (
-        SELECT FROM stored s WHERE s.tenant = i.tenant AND s.recipient = i.recipient
-            AND s.epoch = i.epoch AND s.record_offset = i.record_offset AND s.partition = i.partition
-    )
-), held AS (
+    SELECT i.* FROM incoming i LEFT JOIN LATERAL (
+        SELECT true AS already FROM stored s WHERE s.tenant = i.tenant AND s.recipient = i.recipient
+            AND s.epoch = i.epoch AND s.record_offset = i.record_offset
+        LIMIT 1
+    ) found ON true WHERE found.already IS NULL
+), held AS MATERIALIZED (
     SELECT r.tenant, r.recipient, h.held
     FROM (SELECT DISTINCT tenant, recipient FROM fresh WHERE expires_ms > $18) r
     CROSS JOIN LATERAL (

@@ -123,7 +123,7 @@ impl Store {
     async fn fold(&self, connection: &mut PgConnection, week: Week) -> Result<u64, Failure> {
         let table = week.table();
         let mut transaction = connection.begin().await?;
-        limit_statements(&mut transaction, self.settings.expire_timeout_ms).await?;
+        prepare_to_read_all(&mut transaction, self.settings.expire_timeout_ms).await?;
         lock(&mut transaction).await?;
         let fold = format!(
             "WITH lost AS (
@@ -181,8 +181,9 @@ async fn lock(connection: &mut PgConnection) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn limit_statements(connection: &mut PgConnection, limit: Duration) -> Result<(), Failure> {
-    sqlx::query("SELECT set_config('statement_timeout', $1, true)")
+/// For this transaction: statements may take `limit`, and may scan a table.
+async fn prepare_to_read_all(connection: &mut PgConnection, limit: Duration) -> Result<(), Failure> {
+    sqlx::query("SELECT set_config('statement_timeout', $1, true), set_config('enable_seqscan', 'on', true)")
         .bind(limit.as_millis().to_string())
         .execute(connection)
         .await?;
