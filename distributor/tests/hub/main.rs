@@ -9,3 +9,4 @@ mod engines;
 mod links;
 mod node;
 mod outages;
+mod storm;
