@@ -19,7 +19,7 @@ use crate::auth::{Identity, Use};
 use crate::http::Edge;
 use crate::http::problem::Refusal;
 use crate::http::query::Asked;
-use crate::hub::{Opened, Transport};
+use crate::hub::{Opened, Refused, Transport};
 use crate::protocol::{self, encode};
 use crate::session::{Acknowledging, Frame, State};
 
@@ -78,16 +78,21 @@ fn open(
     cursor: Option<Cursor>,
     window: Option<u32>,
 ) -> Result<Held, Refusal> {
-    let handle = edge.open(Opened {
+    let opened = Opened {
         recipient: identity.recipient,
         cursor,
         acknowledging: Acknowledging::Explicit,
         window,
         transport: Transport::Poll,
-    })?;
+    };
+    let handle = match edge.hub.open(opened.clone()) {
+        // A client that never gives a cursor back leaves a session behind with every poll.
+        Err(Refused::RecipientFull) if edge.lingering.end_idle_of(&opened.recipient) => edge.open(opened)?,
+        entered => entered.map_err(|refused| edge.refusal(refused))?,
+    };
     let polled = edge.lingering.enter(handle, cursor, edge.now());
     // Nobody else knows it yet.
-    Held::idle(polled, edge.hub.clock()).ok_or_else(|| edge.refusal(crate::hub::Refused::Full))
+    Held::idle(polled, edge.hub.clock()).ok_or_else(|| edge.refusal(Refused::Full))
 }
 
 /// Waits until there is something to return, or no reason to wait any longer.

@@ -12,7 +12,8 @@ pub struct EdgeSettings {
     /// How long a WebSocket without a token may take to send `hello`.
     #[serde(with = "millis")]
     pub hello_ms: Duration,
-    /// How long a WebSocket with a token is given to send `hello` before its session opens without.
+    /// How long a WebSocket with a token is given to send `hello` before its session opens without. Longer than most
+    /// round trips, so that what a `hello` asks for is rarely too late.
     #[serde(with = "millis")]
     pub hello_wait_ms: Duration,
     /// Between heartbeats, on WebSocket and SSE.
@@ -70,7 +71,7 @@ impl Default for EdgeSettings {
     fn default() -> Self {
         Self {
             hello_ms: Duration::from_secs(10),
-            hello_wait_ms: Duration::from_millis(250),
+            hello_wait_ms: Duration::from_secs(1),
             ping_ms: Duration::from_secs(25),
             missed_pings: 2,
             write_ms: Duration::from_secs(10),

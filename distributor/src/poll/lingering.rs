@@ -7,6 +7,7 @@ use std::time::Duration;
 use shared::clock::{Clock, Timestamp};
 use shared::delivery::SessionId;
 use shared::position::Cursor;
+use shared::recipient::Recipient;
 use tokio::sync::{OwnedMutexGuard, watch};
 
 use crate::hub::{ForeignCursor, Handle, SessionGuard};
@@ -68,6 +69,19 @@ impl Lingering {
         };
         // Dropped, and so ended, only when the lock is free again.
         let _ended: Vec<_> = self.lock().extract_if(|_, polled| over(polled)).collect();
+    }
+
+    /// Ends the session of `recipient` that has been idle longest; answers whether there was one.
+    pub(super) fn end_idle_of(&self, recipient: &Recipient) -> bool {
+        let mut sessions = self.lock();
+        let idle = sessions.values().filter(|polled| polled.handle.recipient() == recipient);
+        let idle = idle.filter_map(|polled| {
+            polled.turn.try_lock().ok().map(|turn| (turn.idle_since, polled.handle.id()))
+        });
+        let oldest = idle.min_by_key(|(since, _)| *since).and_then(|(_, id)| sessions.remove(&id));
+        // Dropped, and so ended, only when the lock is free again.
+        drop(sessions);
+        oldest.is_some()
     }
 
     /// Ends all of them, each as soon as no poll uses it.
@@ -150,12 +164,18 @@ impl Held {
 
     /// Takes frames until `max` are unacknowledged.
     pub(super) fn take(&mut self, max: usize) {
-        let room = max.saturating_sub(self.turn.unacknowledged.len());
-        for frame in self.polled.handle.take(room) {
-            match frame {
-                Frame::Welcome { cursor, .. } => self.turn.returned = cursor,
-                Frame::Drained { .. } => {}
-                Frame::Notification { .. } | Frame::Gap { .. } => self.turn.unacknowledged.push(frame),
+        loop {
+            let room = max.saturating_sub(self.turn.unacknowledged.len());
+            let frames = self.polled.handle.take(room);
+            if frames.is_empty() {
+                return;
+            }
+            for frame in frames {
+                match frame {
+                    Frame::Welcome { cursor, .. } => self.turn.returned = cursor,
+                    Frame::Drained { .. } => {}
+                    Frame::Notification { .. } | Frame::Gap { .. } => self.turn.unacknowledged.push(frame),
+                }
             }
         }
     }

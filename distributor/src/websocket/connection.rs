@@ -2,14 +2,14 @@
 
 use tokio::time::Instant;
 
-use super::first::Open;
+use super::first::{Greeting, Open};
 use super::wire::{Ended, Heard, Wire};
 use crate::auth::Identity;
 use crate::heartbeat::{Beat, Heartbeat};
 use crate::http::Edge;
 use crate::hub::{BeyondSent, Handle, SessionGuard};
 use crate::protocol::{
-    ClientFrame, Close, Code, Mistake, Nack, Opened, encode, encode_error, encode_goaway, encode_pong,
+    ClientFrame, Close, Code, Hello, Mistake, Nack, Opened, encode, encode_error, encode_goaway, encode_pong,
 };
 use crate::session::{Frame, State};
 use shared::delivery::Rejection;
@@ -26,11 +26,12 @@ pub(super) struct Connection<'a> {
     expires: Instant,
     bad_frames: u32,
     waiting: Option<ClientFrame>,
+    greeting: Greeting,
 }
 
 impl<'a> Connection<'a> {
     pub(super) fn new(edge: &'a Edge, open: Open) -> Self {
-        let Open { handle, identity, window, waiting } = open;
+        let Open { handle, identity, window, waiting, greeting } = open;
         let now = Instant::now();
         let Identity { expires, .. } = identity;
         Self {
@@ -47,6 +48,7 @@ impl<'a> Connection<'a> {
             edge,
             bad_frames: 0,
             waiting,
+            greeting,
         }
     }
 
@@ -175,11 +177,23 @@ impl<'a> Connection<'a> {
                 let mistake = Mistake::new(Code::NotSupported, "is not served in this version");
                 self.bad(wire, &mistake.answering(reference))
             }
-            ClientFrame::Hello(hello) => {
-                let mistake = Mistake::new(Code::AlreadyOpen, "the session is open");
-                self.bad(wire, &mistake.answering(hello.reference))
-            }
+            ClientFrame::Hello(hello) => self.late_hello(wire, hello),
         }
+    }
+
+    /// A `hello` that was on its way when the session opened without it still says where the client stands.
+    fn late_hello(&mut self, wire: &mut Wire, hello: Hello) -> Result<(), Ended> {
+        if std::mem::replace(&mut self.greeting, Greeting::Over) == Greeting::Over {
+            let mistake = Mistake::new(Code::AlreadyOpen, "the session is open");
+            return self.bad(wire, &mistake.answering(hello.reference));
+        }
+        if let Some(cursor) = hello.cursor
+            && let Err(foreign) = self.handle.acknowledge_cursor(cursor)
+        {
+            // As on opening: a cursor that is not this recipient's is not believed.
+            tracing::debug!(%foreign, "late hello");
+        }
+        Ok(())
     }
 
     fn sent(

@@ -35,6 +35,15 @@ pub(super) struct Opening {
     pub(super) window: Option<u32>,
 }
 
+/// Whether the client has greeted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Greeting {
+    /// It may: the session opened because it took too long.
+    Late,
+    /// It did, or has nothing to greet with.
+    Over,
+}
+
 /// An open session.
 pub(super) struct Open {
     pub(super) handle: Handle,
@@ -42,6 +51,8 @@ pub(super) struct Open {
     pub(super) window: Option<u32>,
     /// A frame that came first and was no `hello`; it is still to be served.
     pub(super) waiting: Option<ClientFrame>,
+    /// Whether a `hello` may still come.
+    pub(super) greeting: Greeting,
 }
 
 impl Opening {
@@ -54,7 +65,7 @@ impl Opening {
             window,
             transport: Transport::WebSocket,
         };
-        Ok(Open { handle: edge.open(opened)?, identity, window, waiting: None })
+        Ok(Open { handle: edge.open(opened)?, identity, window, waiting: None, greeting: Greeting::Over })
     }
 }
 
@@ -72,9 +83,9 @@ pub(super) async fn session(edge: &Edge, wire: &mut Wire, expected: Expected) ->
             (None, Some(first), cursor, window)
         }
     };
-    let (hello, waiting) = match first {
-        Some(ClientFrame::Hello(hello)) => (hello, None),
-        other => (Hello::default(), other),
+    let (hello, waiting, greeting) = match first {
+        Some(ClientFrame::Hello(hello)) => (hello, None, Greeting::Over),
+        other => (Hello::default(), other, Greeting::Late),
     };
     let identity = match (&hello.token, identity) {
         // The handshake's token is the one that counts.
@@ -90,7 +101,7 @@ pub(super) async fn session(edge: &Edge, wire: &mut Wire, expected: Expected) ->
     };
     let opening = Opening { identity, cursor: hello.cursor.or(cursor), window: hello.window.or(window) };
     let mut open = opening.open(edge).map_err(|refusal| denied(wire, &refusal, hello.reference))?;
-    open.waiting = waiting;
+    (open.waiting, open.greeting) = (waiting, greeting);
     Ok(open)
 }
 
