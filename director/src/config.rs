@@ -201,6 +201,9 @@ pub struct ArchiverSettings {
     /// How long after moving a reader back a record from elsewhere is taken to be on its way still.
     #[serde(with = "millis")]
     pub seek_settle_ms: Duration,
+    /// How often a stage that has nothing to do looks whether its engine still stands where it left it.
+    #[serde(with = "millis")]
+    pub verify_ms: Duration,
     /// How often the recipients that have stored rows are marked again.
     #[serde(with = "millis")]
     pub sweep_ms: Duration,
@@ -224,6 +227,7 @@ impl Default for ArchiverSettings {
             waiting_records: 20_000,
             waiting_bytes: 64 * 1024 * 1024,
             seek_settle_ms: Duration::from_secs(1),
+            verify_ms: Duration::from_secs(5),
             sweep_ms: Duration::from_secs(600),
             sweep_page: 500,
             sweep_rate: 200,
@@ -287,6 +291,7 @@ impl Section for Config {
             ("link.breaker.base_ms", link.breaker.base_ms),
             ("link.refresh_ms", link.refresh_ms),
             ("archiver.seek_settle_ms", archiver.seek_settle_ms),
+            ("archiver.verify_ms", archiver.verify_ms),
             ("archiver.sweep_ms", archiver.sweep_ms),
             ("archiver.expire_ms", archiver.expire_ms),
         ] {

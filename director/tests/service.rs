@@ -1,6 +1,8 @@
 //! The director on embedded engines, with nodes whose sessions are scripted: what it forwards, what it parks, and what
 //! its archiver makes of that.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 #[path = "service/node.rs"]
 mod node;
 #[path = "service/stage.rs"]
@@ -158,21 +160,23 @@ async fn what_a_client_refuses_becomes_a_dead_letter() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_lost_its_content_is_marked_again_before_it_proves_anything() {
-    let stage = Stage::open().await;
+    let mut stage = Stage::open().await;
+    stage.config.archiver.verify_ms = Duration::from_millis(100);
     let director = stage.direct();
     stage.publish(ALICE, 0..5).await;
     eventually("flagged", async || stage.flag(ALICE).await.flagged_upto == Some(5)).await;
     eventually("stored", async || stage.stored(ALICE).await.len() == 5).await;
     stage.registry.forget();
     assert_eq!(stage.flag(ALICE).await.flag, Flag::Unknown);
-    // The stage finds out when it has something to mark, for whomever.
+    let marked_upto = async |upto| {
+        let reading = stage.flag(ALICE).await;
+        reading.flag == Flag::Backlog && reading.flagged_upto == Some(upto)
+    };
+    eventually("alice marked again, with nothing new to mark", async || marked_upto(5).await).await;
+    stage.registry.forget();
     let sibling = stage.sibling_of(ALICE);
     stage.publish(&sibling, 0..1).await;
-    eventually("alice marked again", async || {
-        let reading = stage.flag(ALICE).await;
-        reading.flag == Flag::Backlog && reading.flagged_upto == Some(6)
-    })
-    .await;
+    eventually("alice marked again, with something new to mark", async || marked_upto(6).await).await;
     director.stop().await;
 }
 

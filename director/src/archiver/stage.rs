@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use shared::log::Fetched;
 use shared::retry::Backoff;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::reading::{Offer, Reading};
 use crate::calls::Conflict;
@@ -76,7 +76,13 @@ async fn shift_from<S: Stage>(stage: &S, reader: &mut Reader, mut upto: u64, con
     // What lies below has ended, whoever moved it.
     reader.assignment.progress.finish(reader.assignment.partition, upto);
     loop {
-        let batch = reader.batch().await;
+        let Ok(batch) = timeout(reader.settings.verify_ms, reader.batch()).await else {
+            // Nothing to move, so nothing would show that the engine has lost its content.
+            if stage.begin().await.ok() == Some(upto) {
+                continue;
+            }
+            return;
+        };
         let Some(to) = batch.last().map(|record| record.offset + 1) else { continue };
         let moved = stage.shift(&batch, upto, to).await;
         reader.ended(&batch);
@@ -111,6 +117,9 @@ impl Reader {
     }
 
     /// The next batch: full, or as old as it may get. May be empty.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: what was taken is in the next batch.
     async fn batch(&mut self) -> Vec<Fetched> {
         self.assignment.intake.arrival().await;
         let deadline = Instant::now() + self.settings.age_ms;

@@ -160,7 +160,8 @@ impl Stage {
         let looked = tokio::time::timeout(DEADLINE, async {
             loop {
                 if let Turn::Assigned(partitions) = member.next().await.unwrap()
-                    && let Some((_, offset)) = partitions.into_iter().find(|(partition, _)| *partition == home)
+                    && let Some((_, offset)) =
+                        partitions.into_iter().find(|(partition, _)| *partition == home)
                 {
                     return offset;
                 }
