@@ -27,3 +27,4 @@ mod websocket;
 pub use config::Config;
 pub use error::Error;
 pub use service::{Ports, Service};
+pub use websocket::echo;

@@ -1,6 +1,7 @@
 //! The WebSocket transport: `GET /v1/ws`. [`accept`] checks the handshake and the client's credentials before anything
 //! is upgraded; the connection then runs as a task of its own.
 
+mod conformance;
 mod connection;
 mod first;
 pub(crate) mod handshake;
@@ -22,6 +23,7 @@ use crate::http::Edge;
 use crate::http::problem::Refusal;
 use crate::http::query::Asked;
 
+pub use self::conformance::echo;
 pub(crate) use self::wire::Ended;
 
 /// Serves the handshake.
