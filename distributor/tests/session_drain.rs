@@ -183,3 +183,26 @@ fn the_gate_is_bounded_by_bytes_but_takes_one_of_any_size() {
     assert!(driven.record(A, 10, 5).is_empty());
     assert_eq!(driven.record(A, 11, 5), ["spilled 11 to 1"]);
 }
+
+#[test]
+fn a_route_registered_again_drains_up_to_the_end_of_parked_as_it_is_then() {
+    let mut driven = Driven::live(wide(0), 5);
+    driven.step(Input::RegistryLost);
+    assert_eq!(driven.step(Input::Registered), ["end?"]);
+    assert!(driven.record(A, 9, 5).is_empty(), "what must be drained is not known");
+    assert_eq!(driven.step(Input::ParkedEnd(6)), ["flag?"]);
+    assert_eq!(driven.step(flag(Flag::Unknown, 0, 6)), ["page? 0"]);
+    assert_eq!(driven.step(page(&[7], false, 6))[..3], ["send 1:7", "drained 1", "send 2:9"]);
+}
+
+#[test]
+fn a_flag_that_moved_on_is_looked_at_again_with_the_next_poke() {
+    let mut driven = Driven::draining(wide(0), 5);
+    assert_eq!(driven.step(page(&[], false, 9)), ["drained 0", "clear 5"]);
+    assert!(driven.step(Input::FlagCleared { cleared: false }).is_empty());
+    assert_eq!(driven.step(Input::Poke { parked_upto: 8 }), ["flag?"]);
+    assert_eq!(driven.step(flag(Flag::Backlog, 8, 9)), ["page? 0"]);
+    assert_eq!(driven.step(page(&[], false, 9)), ["clear 8"]);
+    driven.step(Input::FlagCleared { cleared: true });
+    assert!(driven.step(Input::Poke { parked_upto: 8 }).is_empty(), "known to be clean");
+}

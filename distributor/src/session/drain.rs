@@ -174,12 +174,13 @@ impl Drain {
         self.end == End::Known
     }
 
-    /// Something was parked below `upto`.
+    /// Something was parked below `upto`. When that is drained already, the flag may still say otherwise: look again.
     pub(super) fn poked(&mut self, upto: u64) {
         if upto > self.need {
             self.need = upto;
             self.ask_at_once();
-        } else if upto <= self.proved && self.reading.is_none_or(|reading| reading.flag != Flag::Clean) {
+        }
+        if upto <= self.proved && self.reading.is_none_or(|reading| reading.flag != Flag::Clean) {
             self.recheck = true;
         }
     }
