@@ -130,6 +130,15 @@ impl Sources {
         Ok(Self { figment, mistakes, read: toml::Table::new() })
     }
 
+    /// Adds defaults of this process, `("section.key", "value")`, below file, environment and overrides.
+    #[must_use]
+    pub fn with_defaults(mut self, defaults: &[(&str, &str)]) -> Self {
+        for (key, value) in defaults {
+            self.figment = self.figment.join((*key, literal(value)));
+        }
+        self
+    }
+
     /// Reads and checks one section; a section that is not there has its defaults. Mistakes are collected until
     /// [`Sources::finish`].
     pub fn section<S: Section>(&mut self) -> S {
@@ -245,6 +254,16 @@ mod tests {
         let shown = sources.shown();
         assert!(shown.contains("url = \"***\"") && shown.contains("connections = 8"), "{shown}");
         assert!(!shown.contains("hunter2"));
+    }
+
+    #[test]
+    fn defaults_of_a_process_give_way_to_everything_else() {
+        let overrides = ["log.partitions=3".to_owned()];
+        let defaults = [("log.partitions", "1"), ("log.prefix", "one.")];
+        let mut sources = Sources::load(None, &overrides).unwrap().with_defaults(&defaults);
+        let log: LogSettings = sources.section();
+        sources.finish().unwrap();
+        assert_eq!((log.prefix.as_str(), log.partitions), ("one.", 3));
     }
 
     #[test]

@@ -1,0 +1,102 @@
+//! The command line: one file per command under `cli/`. Exit codes: 0 done, 1 failed, 2 wrong usage or settings,
+//! 3 something cannot be reached, 4 refused.
+
+mod config;
+mod credentials;
+mod doctor;
+mod engines;
+mod failure;
+mod key;
+mod listen;
+mod migrate;
+mod print;
+mod send;
+mod standalone;
+mod token;
+mod topics;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// Delivers notifications: to whoever is connected, at once; to everybody else, the moment they come back.
+#[derive(Parser, Debug)]
+#[command(name = "postrider", version, after_help = EXIT_CODES)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 something cannot be reached, 4 refused.";
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run everything in one process, with nothing else to install
+    Standalone(standalone::Arguments),
+    /// Send a notification
+    Send(send::Arguments),
+    /// Show a recipient's notifications as they come, and acknowledge them
+    Listen(listen::Arguments),
+    /// Producers' API keys
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Clients' tokens
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Bring the store's schema up to date
+    Migrate(migrate::Arguments),
+    /// Make the topics that are missing, and list them
+    Topics(topics::Arguments),
+    /// Look at the settings
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Check settings, engines, schema, topics and ports
+    Doctor(doctor::Arguments),
+}
+
+/// Runs the command line of this process, to its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let command = CommandLine::parse().command;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::from(error).report(),
+    };
+    let result = runtime.block_on(Box::pin(run(command)));
+    // What still blocks (a driver's thread in a call) may not hold the process.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Standalone(arguments) => standalone::run(arguments).await,
+        Command::Send(arguments) => send::run(arguments).await,
+        Command::Listen(arguments) => listen::run(arguments).await,
+        Command::Key(command) => key::run(command).await,
+        Command::Token(command) => token::run(command),
+        Command::Migrate(arguments) => migrate::run(arguments).await,
+        Command::Topics(arguments) => topics::run(arguments).await,
+        Command::Config(command) => config::run(command),
+        Command::Doctor(arguments) => doctor::run(arguments).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_hang_together() {
+        CommandLine::command().debug_assert();
+    }
+}

@@ -1,0 +1,44 @@
+//! The sections of a pipeline in one process, and the defaults that are its own.
+
+use shared::config::{self, AdminSettings, LogSettings, Sources, StoreSettings, TelemetrySettings};
+
+/// Below file, environment and flags: fixed ports that one can remember, a link that nobody outside can reach, log
+/// lines for a person, without one for each partition of each group.
+pub(crate) const DEFAULTS: [(&str, &str); 6] = [
+    ("receiver.listen", "127.0.0.1:8080"),
+    ("distributor.listen", "127.0.0.1:8081"),
+    ("distributor.link.listen", "127.0.0.1:0"),
+    ("admin.listen", "127.0.0.1:9090"),
+    ("telemetry.filter", "info,postrider_director=warn"),
+    ("telemetry.json", "false"),
+];
+
+/// Everything that the one process reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) receiver: postrider_receiver::Config,
+    pub(crate) director: postrider_director::Config,
+    pub(crate) distributor: postrider_distributor::Config,
+    pub(crate) executor: postrider_executor::Config,
+    pub(crate) log: LogSettings,
+    pub(crate) store: StoreSettings,
+    pub(crate) admin: AdminSettings,
+    pub(crate) telemetry: TelemetrySettings,
+}
+
+impl Settings {
+    pub(crate) fn read(sources: Sources) -> Result<Self, config::Error> {
+        let mut sources = sources.with_defaults(&DEFAULTS);
+        let settings = Self {
+            receiver: sources.section(),
+            director: sources.section(),
+            distributor: postrider_distributor::Config { auth: sources.section(), ..sources.section() },
+            executor: sources.section(),
+            log: sources.section(),
+            store: sources.section(),
+            admin: sources.section(),
+            telemetry: sources.section(),
+        };
+        sources.finish().map(|()| settings)
+    }
+}

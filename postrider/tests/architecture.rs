@@ -1,0 +1,300 @@
+//! The rules of the code base that a machine can check, by reading `cargo metadata` and the files. A rule that is not
+//! here (or a lint) is advice.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Files that decide: no I/O, no async, no clock. Folders count with everything in them.
+const PURE: [&str; 19] = [
+    "shared/src/notification.rs",
+    "shared/src/recipient.rs",
+    "shared/src/delivery.rs",
+    "shared/src/outcome.rs",
+    "shared/src/position.rs",
+    "shared/src/topic.rs",
+    "shared/src/record.rs",
+    "shared/src/record",
+    "shared/src/retry.rs",
+    "receiver/src/admission.rs",
+    "receiver/src/content.rs",
+    "director/src/lane.rs",
+    "director/src/lane",
+    "director/src/routing.rs",
+    "director/src/offsets.rs",
+    "distributor/src/session.rs",
+    "distributor/src/protocol",
+    "postrider/src/client/parser.rs",
+    "postrider/src/client/seen.rs",
+];
+
+/// What a pure file may not name.
+const IMPURE: [&str; 12] = [
+    "tokio",
+    "sqlx",
+    "rdkafka",
+    "redis::",
+    "axum",
+    "hyper",
+    "reqwest",
+    "SystemTime",
+    "Instant::now",
+    "std::fs",
+    "std::net",
+    "std::thread",
+];
+
+/// Where serde may be: files that say how something looks on a wire, at rest or in settings. Folders count with
+/// everything in them.
+const WIRE: [&str; 25] = [
+    "shared/src/clock.rs",
+    "shared/src/config.rs",
+    "shared/src/config",
+    "shared/src/log",
+    "shared/src/name.rs",
+    "shared/src/notification.rs",
+    "shared/src/problem.rs",
+    "shared/src/process.rs",
+    "shared/src/record",
+    "shared/src/serve.rs",
+    "shared/src/store",
+    "receiver/src/config.rs",
+    "receiver/src/content.rs",
+    "receiver/src/http",
+    "director/src/config.rs",
+    "distributor/src/auth.rs",
+    "distributor/src/auth",
+    "distributor/src/config.rs",
+    "distributor/src/config",
+    "distributor/src/http",
+    "distributor/src/protocol",
+    "executor/src/config.rs",
+    "postrider/src/cli/send.rs",
+    "postrider/src/client",
+    "postrider/src/data_dir.rs",
+];
+
+const NAMELESS_MODULES: [&str; 7] = ["util", "utils", "common", "helpers", "helper", "types", "misc"];
+
+/// Words that mean too many things to name anything with; the glossary has better ones.
+const BANNED_WORDS: [&str; 12] = [
+    "message",
+    "job",
+    "user",
+    "queue",
+    "manager",
+    "handler",
+    "processor",
+    "helper",
+    "info",
+    "util",
+    "misc",
+    "common",
+];
+
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn is_in(&self, places: &[&str]) -> bool {
+        let within = |place: &&str| self.path == *place || self.path.starts_with(&format!("{place}/"));
+        places.iter().any(within)
+    }
+
+    fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Without the tests beside the code and without comments.
+    fn code(&self) -> String {
+        let code = self.text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    fn is_test(&self) -> bool {
+        self.path.contains("/tests/") || self.name() == "tests.rs" || self.path.contains("/examples/")
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Every Rust file of the workspace.
+fn sources() -> Vec<Source> {
+    let mut sources = Vec::new();
+    for part in ["shared", "receiver", "director", "distributor", "executor", "postrider"] {
+        read_folder(&root().join(part), &mut sources);
+    }
+    assert!(sources.len() > 50, "found only {} files", sources.len());
+    sources
+}
+
+fn read_folder(folder: &Path, sources: &mut Vec<Source>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+            read_folder(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let relative = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+            sources.push(Source { path: relative, text: std::fs::read_to_string(&path).unwrap() });
+        }
+    }
+}
+
+/// Fails with every place that breaks a rule, not with the first.
+fn none(broken: &[String]) {
+    assert!(broken.is_empty(), "\n  {}\n", broken.join("\n  "));
+}
+
+#[test]
+fn services_depend_on_shared_only_and_shared_on_none() {
+    let metadata = cargo_metadata::MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .no_deps()
+        .other_options(["--offline".to_owned()])
+        .exec()
+        .unwrap();
+    let everything: BTreeSet<String> =
+        metadata.packages.iter().map(|package| package.name.to_string()).collect();
+    let all = || everything.iter().filter(|name| *name != "postrider").cloned().collect::<BTreeSet<_>>();
+    for package in &metadata.packages {
+        let ours: BTreeSet<String> = package
+            .dependencies
+            .iter()
+            .map(|dependency| dependency.name.clone())
+            .filter(|name| everything.contains(name))
+            .collect();
+        let expected = match package.name.as_str() {
+            "postrider-shared" => BTreeSet::new(),
+            "postrider" => all(),
+            _service => BTreeSet::from(["postrider-shared".to_owned()]),
+        };
+        assert_eq!(ours, expected, "{}", package.name);
+    }
+}
+
+#[test]
+fn pure_files_know_no_engine_no_runtime_and_no_clock() {
+    let sources = sources();
+    for place in PURE {
+        assert!(sources.iter().any(|source| source.is_in(&[place])), "{place} is not there");
+    }
+    let mut broken = Vec::new();
+    for source in sources.iter().filter(|source| source.is_in(&PURE) && !source.is_test()) {
+        let code = source.code();
+        for word in IMPURE.iter().filter(|word| code.contains(**word)) {
+            broken.push(format!("{} names {word}", source.path));
+        }
+    }
+    none(&broken);
+}
+
+#[test]
+fn serde_stays_in_wire_files() {
+    let sources = sources();
+    let strays = sources.iter().filter(|source| !source.is_in(&WIRE) && !source.is_test());
+    let named = |source: &&Source| {
+        let code = source.code();
+        code.contains("use serde") || code.contains("serde::") || code.contains("derive(Serialize")
+    };
+    none(&strays.filter(named).map(|source| source.path.clone()).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_file_opens_with_what_it_is() {
+    let silent = sources().into_iter().filter(|source| !source.text.starts_with("//! "));
+    none(&silent.map(|source| source.path).collect::<Vec<_>>());
+}
+
+#[test]
+fn files_stay_small() {
+    let most = |source: &Source| if source.path.ends_with("src/main.rs") { 30 } else { 400 };
+    let large = sources().into_iter().filter(|source| source.text.lines().count() > most(source));
+    none(
+        &large
+            .map(|source| format!("{} has {}", source.path, source.text.lines().count()))
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn a_module_is_named_after_what_is_in_it() {
+    let sources = sources();
+    let nameless = sources.iter().filter(|source| {
+        let stem = source.name().trim_end_matches(".rs");
+        stem == "mod" || NAMELESS_MODULES.contains(&stem)
+    });
+    none(&nameless.map(|source| source.path.clone()).collect::<Vec<_>>());
+}
+
+#[test]
+fn names_use_the_words_of_the_glossary() {
+    let mut broken = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        for line in source.code().lines() {
+            let Some(name) = declared(line.trim_start()) else { continue };
+            if words(name).iter().any(|word| BANNED_WORDS.contains(&word.as_str())) {
+                broken.push(format!("{}: {name}", source.path));
+            }
+        }
+    }
+    none(&broken);
+}
+
+/// The name that a line declares to other modules.
+fn declared(line: &str) -> Option<&str> {
+    let rest = ["pub(crate) ", "pub(super) ", "pub "].iter().find_map(|prefix| line.strip_prefix(prefix))?;
+    let rest = rest.strip_prefix("const fn ").or_else(|| rest.strip_prefix("async fn ")).unwrap_or(rest);
+    let kinds = ["struct ", "enum ", "trait ", "fn ", "mod ", "type ", "const ", "static "];
+    let rest = kinds.iter().find_map(|kind| rest.strip_prefix(kind))?;
+    rest.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').next()
+}
+
+/// The words of an identifier in either case.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for letter in name.chars() {
+        if letter == '_' || letter.is_ascii_uppercase() {
+            words.push(String::new());
+        }
+        if letter != '_' {
+            words.last_mut().unwrap().push(letter.to_ascii_lowercase());
+        }
+    }
+    words
+}
+
+#[test]
+fn the_architecture_is_told_in_200_lines() {
+    let lines = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap().lines().count();
+    assert!(lines <= 200, "{lines} lines");
+}
+
+#[test]
+fn every_guarantee_names_tests_that_exist() {
+    let sources = sources();
+    let guarantees = std::fs::read_to_string(root().join("docs/GUARANTEES.md")).unwrap();
+    let (mut named, mut broken) = (0, Vec::new());
+    for row in guarantees.lines().filter(|line| line.starts_with('|')) {
+        let tests = row.trim_end_matches(['|', ' ']).rsplit('|').next().unwrap_or_default();
+        for name in tests.split('`').skip(1).step_by(2) {
+            named += 1;
+            let known = if name.contains('.') || name.contains('/') {
+                sources.iter().any(|source| source.path.ends_with(name.trim_end_matches('/')))
+            } else {
+                let test = name.rsplit("::").next().unwrap_or_default();
+                sources.iter().any(|source| source.text.contains(&format!("fn {test}(")))
+            };
+            if !known {
+                broken.push(format!("{name} is named and is not there"));
+            }
+        }
+    }
+    assert!(named >= 7, "only {named} tests are named");
+    none(&broken);
+}
