@@ -13,7 +13,7 @@ use super::*;
 use world::{Frame, Pick, Session, World, route};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, max_shrink_iters: 0, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn lanes_keep_their_invariants_in_every_interleaving(seed: u64, steps in 50..600) {
         let mut random = StdRng::seed_from_u64(seed);
@@ -26,6 +26,7 @@ proptest! {
             world.step(random.random_range(0..30), Pick(random.random_range(0..1 << 20)), false);
         }
         prop_assert!(world.is_quiet(), "stranded: {:?}", world.lanes);
+        prop_assert!(world.unlooked.is_empty(), "parked and not looked for: {:?}", world.unlooked);
         prop_assert!(world.lanes.owners.is_empty() && world.lanes.met.is_empty());
         let last = world.records.last_key_value().map_or(0, |(offset, _)| offset + 1);
         prop_assert_eq!(world.tracker.commit(), last);

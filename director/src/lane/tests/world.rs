@@ -12,7 +12,7 @@ use crate::lane::*;
 use crate::offsets::Tracker;
 use crate::testing::notification;
 
-const RECIPIENTS: u64 = 3;
+const RECIPIENTS: u64 = 2;
 const BASE: u64 = 40;
 
 pub(super) fn settings() -> Settings {
@@ -70,6 +70,8 @@ pub(super) struct World {
     pub(super) looks: Vec<Recipient>,
     pub(super) parks: Vec<u64>,
     pub(super) burials: Vec<u64>,
+    /// Recipients of which something was parked that no look was asked for since.
+    pub(super) unlooked: BTreeSet<Recipient>,
     pub(super) verdicts: VecDeque<(usize, u64, Verdict)>,
 }
 
@@ -97,6 +99,7 @@ impl World {
             looks: Vec::new(),
             parks: Vec::new(),
             burials: Vec::new(),
+            unlooked: BTreeSet::new(),
             verdicts: VecDeque::new(),
         }
     }
@@ -125,10 +128,17 @@ impl World {
     pub(super) fn judge(&mut self, output: Output) {
         match output {
             Output::Lookup(recipient) => self.lookups.push(recipient),
-            Output::Look(recipient) => self.looks.push(recipient),
+            Output::Look(recipient) => {
+                self.unlooked.remove(&recipient);
+                self.looks.push(recipient);
+            }
             Output::Forward { route, record, parked_upto } => {
                 let offset = record.position.offset;
                 assert!(!self.ended.contains_key(&offset), "{offset} is forwarded after its end");
+                assert!(
+                    !self.looks.contains(self.owner(offset)),
+                    "{offset} is forwarded before the second look"
+                );
                 for (parked, at) in &self.parked {
                     if self.owner(*parked) == self.owner(offset) {
                         assert!(parked_upto > *at, "{offset} does not wait for what was parked at {at}");
@@ -321,6 +331,7 @@ impl World {
                 let parked = self.parked_end;
                 self.parked_end += 1;
                 self.parked.insert(offset, parked);
+                self.unlooked.insert(self.owner(offset).clone());
                 self.feed(Input::Parked { offset, parked });
             }
             (29, _) => {
@@ -334,7 +345,10 @@ impl World {
     }
 
     pub(super) fn is_quiet(&self) -> bool {
-        self.ended.len() == self.records.len() && self.lanes.is_empty() && self.burials.is_empty()
+        self.ended.len() == self.records.len()
+            && self.lanes.is_empty()
+            && self.burials.is_empty()
+            && self.looks.is_empty()
     }
 }
 
@@ -344,6 +358,8 @@ pub(super) struct Pick(pub(super) usize);
 
 impl Pick {
     pub(super) fn index(self, among: usize) -> usize {
-        self.0 % among
+        // Mixed with `among`, so that two choices made with one number do not go together.
+        let mixed = (self.0 as u64 ^ ((among as u64) << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 33) as usize % among
     }
 }
