@@ -163,16 +163,20 @@ impl Events {
         }
         // Whether the client lives is the socket's to find out here: there is nothing that a client could answer.
         let probed = self.handle.take_probe();
-        let frames = self.handle.take(self.edge.settings.batch);
-        if frames.is_empty() {
-            return probed.then(|| Bytes::from_static(encode::HEARTBEAT));
-        }
         let mut chunk = String::new();
-        for frame in &frames {
+        for _frame in 0..self.edge.settings.batch {
+            let taken = self.handle.take(1);
+            let Some(frame) = taken.first() else { break };
             if let Frame::Notification { seq, .. } | Frame::Gap { seq, .. } = frame {
                 self.unflushed = Some((*seq, self.outflow.flushes()));
             }
             encode::event(frame, &self.opened, &mut chunk);
+            if chunk.len() >= self.edge.settings.batch_bytes {
+                break;
+            }
+        }
+        if chunk.is_empty() {
+            return probed.then(|| Bytes::from_static(encode::HEARTBEAT));
         }
         Some(Bytes::from(chunk))
     }

@@ -112,3 +112,39 @@ impl IntoResponse for Refusal {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_is_documented_as_it_is_answered() {
+        let document = include_str!("../../../docs/PROTOCOL.md");
+        let all = [
+            Refusal::Denied(Denied::Missing),
+            Refusal::Denied(Denied::Malformed),
+            Refusal::Denied(Denied::Expired),
+            Refusal::Denied(Denied::Ticket),
+            Refusal::Origin,
+            Refusal::Cursor,
+            Refusal::Query("max", "is wrong"),
+            Refusal::Body("is wrong".to_owned()),
+            Refusal::BodyTooLarge,
+            Refusal::BodyTimeout,
+            Refusal::Handshake("is wrong"),
+            Refusal::Version,
+            Refusal::Subprotocol,
+            Refusal::NotFound,
+            Refusal::Method,
+            Refusal::Refused(Refused::Full, 1),
+            Refusal::Refused(Refused::RecipientFull, 1),
+            Refusal::Refused(Refused::Draining, 1),
+        ];
+        for refusal in all {
+            let problem = refusal.problem();
+            let retryable = if problem.retryable { "yes" } else { "no" };
+            let row = format!("| `{}` | {} | {retryable} |", problem.code, problem.status);
+            assert!(document.contains(&row), "docs/PROTOCOL.md lacks: {row}");
+        }
+    }
+}

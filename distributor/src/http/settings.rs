@@ -39,6 +39,8 @@ pub struct EdgeSettings {
     pub bad_frames: u32,
     /// Frames encoded ahead of a connection.
     pub batch: usize,
+    /// Bytes encoded ahead of a connection; the frame that reaches them is the last.
+    pub batch_bytes: usize,
     /// Shortest `retry:` of SSE.
     #[serde(with = "millis")]
     pub retry_min_ms: Duration,
@@ -82,6 +84,7 @@ impl Default for EdgeSettings {
             server_frame_bytes: 8 * 1024 * 1024,
             bad_frames: 16,
             batch: 32,
+            batch_bytes: 128 * 1024,
             retry_min_ms: Duration::from_secs(1),
             retry_max_ms: Duration::from_secs(5),
             poll_wait_ms: Duration::from_secs(25),
@@ -121,6 +124,7 @@ impl EdgeSettings {
         mistakes.within("edge.write_buffer_bytes", self.write_buffer_bytes, 512..=16 << 20);
         mistakes.within("edge.server_frame_bytes", self.server_frame_bytes, 64 << 10..=256 << 20);
         mistakes.within("edge.batch", self.batch, 1..=10_000);
+        mistakes.within("edge.batch_bytes", self.batch_bytes, 1024..=64 << 20);
         mistakes.within("edge.poll_notifications_max", self.poll_notifications_max, 1..=10_000);
         mistakes.within("edge.poll_notifications", self.poll_notifications, 1..=self.poll_notifications_max);
         mistakes.within("edge.body_bytes", self.body_bytes, 256..=1 << 20);

@@ -117,14 +117,20 @@ impl<'a> Connection<'a> {
             self.heartbeat.probe(now.into_std());
             self.beat(wire, now)?;
         }
-        for frame in self.handle.take(self.edge.settings.batch) {
-            self.put(wire, &frame);
+        let (mut frames, mut bytes) = (0, 0);
+        while frames < self.edge.settings.batch && bytes < self.edge.settings.batch_bytes {
+            let taken = self.handle.take(1);
+            let Some(frame) = taken.first() else { break };
+            frames += 1;
+            bytes += self.put(wire, frame);
         }
         Ok(())
     }
 
-    fn put(&self, wire: &mut Wire, frame: &Frame) {
+    /// Sends a frame; answers how large it is.
+    fn put(&self, wire: &mut Wire, frame: &Frame) -> usize {
         let text = encode(frame, &self.opened);
+        let bytes = text.len();
         match frame {
             // It would never get through, and hold up everything behind it.
             Frame::Notification { seq, .. } if text.len() > self.edge.settings.server_frame_bytes => {
@@ -135,6 +141,7 @@ impl<'a> Connection<'a> {
             }
             _ => wire.send(text),
         }
+        bytes
     }
 
     fn go_away(&self, wire: &mut Wire) -> Result<(), Ended> {

@@ -57,6 +57,12 @@ async fn a_lost_answer_is_given_again_and_nothing_of_it_is_acknowledged() {
     assert_eq!(lost, again);
     let named = poll(&node, &format!("cursor={cursor}&session={}&max=1", text(&first, "session"))).await;
     assert_eq!(named, again);
+    soon("the deletion of the first", async {
+        while node.stored.count("alice") > 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
     assert_eq!(node.stored.count("alice"), 2);
     let next = poll(&node, &format!("cursor={}&wait=20000", text(&again, "cursor"))).await;
     assert_eq!(contents(&next), ["three"]);

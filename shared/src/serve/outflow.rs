@@ -137,3 +137,27 @@ impl AsyncWrite for Watched {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_flush_is_counted_and_the_limit_reaches_the_socket_with_the_next_write() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let outflow = Outflow::default();
+        let mut watched = Watched::new(stream, outflow.clone());
+        outflow.limit_unconfirmed(Duration::from_millis(1234));
+        let before = outflow.flushes();
+        watched.write_all(b"x").await.unwrap();
+        assert_eq!(outflow.flushes(), before);
+        watched.flush().await.unwrap();
+        tokio::time::timeout(Duration::from_secs(10), outflow.flushed_beyond(before)).await.unwrap();
+        let set = SockRef::from(&watched.stream).tcp_user_timeout().unwrap();
+        assert_eq!(set, Some(Duration::from_millis(1234)));
+    }
+}
