@@ -9,7 +9,8 @@ use crate::clients::WebSocket;
 use crate::ledger::Seen;
 use crate::pipeline::{Column, Pipeline};
 
-const SMALL_GATE: &str = "[distributor.session]\nwindow = 4\ngate_records = 4\nack_deadline_ms = 1500\n";
+const SMALL_GATE: &str =
+    "[distributor.session]\nwindow = 4\ngate_records = 4\nack_deadline_ms = 1500\ngrace_ms = 1000\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_overflowing_gate_loses_nothing_embedded() {

@@ -2,6 +2,14 @@
 //! one process, and four processes on real Kafka, Redis and Postgres (`scripts/test` starts them). File names are the
 //! guarantees; `docs/GUARANTEES.md` is the index.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::large_futures,
+    unreachable_pub,
+    reason = "a test fails by panicking; its modules are its own, its futures are few"
+)]
+
 mod absence_is_explained;
 mod accepted_means_durable;
 mod at_least_once_without_visible_duplicates;
