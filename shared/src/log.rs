@@ -4,6 +4,7 @@
 //! [`Progress`], [`Ends`], [`Provision`]. [`contract`] is the suite that every adapter passes.
 
 pub mod contract;
+pub mod kafka;
 mod metrics;
 pub mod sqlite;
 

@@ -46,3 +46,8 @@ pub(super) fn group_committed(records: usize) {
 pub(super) fn pruned(records: u64) {
     counter!("postrider_log_pruned_total").increment(records);
 }
+
+/// Kafka producers rebuilt after a fatal error.
+pub(super) fn producer_rebuilt() {
+    counter!("postrider_log_producer_rebuilds_total").increment(1);
+}

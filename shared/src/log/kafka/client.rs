@@ -1,0 +1,119 @@
+//! What all Kafka clients here share: settings, names of topics, and errors by what the caller can do.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+use super::super::Error;
+use crate::config::{KafkaSettings, LogSettings};
+use crate::position::Epoch;
+use crate::topic::Topic;
+
+/// Bytes that Kafka's format adds to a record at most, for the headers we write.
+pub(super) const FORMAT_BYTES: usize = 16 * 1024;
+
+/// The settings that every client starts from.
+pub(super) fn base(kafka: &KafkaSettings) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &kafka.brokers)
+        .set("client.id", "postrider")
+        .set("socket.keepalive.enable", "true")
+        .set("socket.nagle.disable", "true")
+        .set("reconnect.backoff.ms", "50")
+        // A broker that is back is found within a second.
+        .set("reconnect.backoff.max.ms", "1000")
+        .set("log.connection.close", "false");
+    config
+}
+
+/// Whole milliseconds, as librdkafka takes them.
+pub(super) fn millis(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}
+
+/// Names of the topics on the brokers.
+#[derive(Clone, Debug)]
+pub(super) struct Names([String; Topic::ALL.len()]);
+
+impl Names {
+    pub(super) fn of(log: &LogSettings) -> Self {
+        Self(Topic::ALL.map(|topic| topic.name(&log.prefix, Epoch(log.epoch))))
+    }
+
+    pub(super) fn get(&self, topic: Topic) -> &str {
+        &self.0[topic as usize]
+    }
+}
+
+/// The number of partitions of each topic; none for a topic that is not there.
+pub(super) type Counts = [Option<u32>; Topic::ALL.len()];
+
+/// Asks the brokers how the topics stand. Blocks.
+pub(super) fn counts<C: ClientContext>(
+    client: &Client<C>,
+    names: &Names,
+    patience: Duration,
+) -> Result<Counts, Error> {
+    // All at once: asking for a single topic that is missing could make it.
+    let metadata = client.fetch_metadata(None, patience).map_err(failed)?;
+    Ok(Topic::ALL.map(|topic| {
+        let found = metadata.topics().iter().find(|found| found.name() == names.get(topic))?;
+        let partitions = u32::try_from(found.partitions().len()).ok()?;
+        (found.error().is_none() && partitions > 0).then_some(partitions)
+    }))
+}
+
+/// The one number of partitions of `wanted`.
+pub(super) fn found(names: &Names, counts: &Counts, wanted: &[Topic]) -> Result<u32, Error> {
+    let missing: Vec<&str> = wanted
+        .iter()
+        .filter(|topic| counts[**topic as usize].is_none())
+        .map(|topic| names.get(*topic))
+        .collect();
+    if !missing.is_empty() {
+        let why = format!("missing topics: {}; `postrider topics` makes them", missing.join(", "));
+        return Err(Error::Rejected(why.into()));
+    }
+    let mut present = wanted.iter().filter_map(|topic| counts[*topic as usize]);
+    let partitions = present.next().unwrap_or(0);
+    if present.any(|other| other != partitions) {
+        return Err(Error::Rejected("the topics have different numbers of partitions".into()));
+    }
+    Ok(partitions)
+}
+
+/// A driver's error by what the caller can do.
+pub(super) fn failed(error: KafkaError) -> Error {
+    match error.rdkafka_error_code() {
+        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => Error::TooLarge,
+        Some(code) if is_final(code) => Error::Rejected(Box::new(error)),
+        Some(_) => Error::Unavailable(Some(Box::new(error))),
+        None if matches!(error, KafkaError::ClientConfig(..) | KafkaError::Nul(_)) => {
+            Error::Rejected(Box::new(error))
+        }
+        None => Error::Unavailable(Some(Box::new(error))),
+    }
+}
+
+/// Whether trying again cannot help.
+pub(super) fn is_final(code: Code) -> bool {
+    matches!(
+        code,
+        Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownPartition
+            | Code::InvalidTopic
+            | Code::InvalidRecord
+            | Code::InvalidPartitions
+            | Code::InvalidReplicationFactor
+            | Code::PolicyViolation
+            | Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+    )
+}

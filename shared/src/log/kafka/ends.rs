@@ -1,0 +1,134 @@
+//! Where partitions end: requests that come while one is under way share the next one. A request is answered only by
+//! a round that started after it came.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::oneshot;
+
+use super::super::Error;
+use super::client::{Counts, Names, base, counts, failed, found};
+use crate::config::KafkaSettings;
+use crate::position::PartitionId;
+use crate::topic::Topic;
+
+/// Most requests that wait for the next round.
+const MOST_WAITING: usize = 200_000;
+
+type Answer = oneshot::Sender<Result<u64, Error>>;
+
+pub(super) struct Asker {
+    client: BaseConsumer,
+    names: Names,
+    patience: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: BTreeMap<(Topic, PartitionId), Vec<Answer>>,
+    count: usize,
+    round_under_way: bool,
+}
+
+impl Asker {
+    pub(super) fn new(kafka: &KafkaSettings, names: Names) -> Result<Self, Error> {
+        let mut config = base(kafka);
+        // The end is the end of everything appended, whatever transactions others have open.
+        config.set("isolation.level", "read_uncommitted").set("allow.auto.create.topics", "false");
+        let client = config.create().map_err(failed)?;
+        Ok(Self { client, names, patience: kafka.delivery_timeout_ms, state: Mutex::default() })
+    }
+
+    /// How the topics stand.
+    pub(super) async fn states(self: &Arc<Self>) -> Result<Counts, Error> {
+        let asker = Arc::clone(self);
+        let asked =
+            tokio::task::spawn_blocking(move || counts(asker.client.client(), &asker.names, asker.patience));
+        asked.await.map_err(|error| Error::Unavailable(Some(error.into())))?
+    }
+
+    /// The number of partitions of every topic.
+    pub(super) async fn find(self: &Arc<Self>) -> Result<u32, Error> {
+        found(&self.names, &self.states().await?, &Topic::ALL)
+    }
+
+    pub(super) async fn end(self: Arc<Self>, topic: Topic, partition: PartitionId) -> Result<u64, Error> {
+        let (answer, answered) = oneshot::channel();
+        let patience = self.patience;
+        {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.count >= MOST_WAITING {
+                return Err(Error::Unavailable(None));
+            }
+            state.count += 1;
+            state.waiting.entry((topic, partition)).or_default().push(answer);
+            if !state.round_under_way {
+                state.round_under_way = true;
+                let asker = Arc::clone(&self);
+                tokio::task::spawn_blocking(move || asker.rounds());
+            }
+        }
+        match tokio::time::timeout(patience, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_dropped)) => Err(Error::Unavailable(None)),
+            Err(elapsed) => Err(Error::Unavailable(Some(Box::new(elapsed)))),
+        }
+    }
+
+    /// Rounds, until nobody waits. Blocks.
+    fn rounds(&self) {
+        loop {
+            let waiting = {
+                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                if state.waiting.is_empty() {
+                    state.round_under_way = false;
+                    return;
+                }
+                state.count = 0;
+                std::mem::take(&mut state.waiting)
+            };
+            self.round(waiting);
+        }
+    }
+
+    fn round(&self, waiting: BTreeMap<(Topic, PartitionId), Vec<Answer>>) {
+        let asked = self.ask(waiting.keys().copied());
+        for ((topic, partition), answers) in waiting {
+            for answer in answers {
+                let end = match &asked {
+                    Ok(list) => end_in(list, self.names.get(topic), partition),
+                    Err(error) => Err(failed(error.clone())),
+                };
+                // Whoever asked may have stopped waiting.
+                let _nobody_waits = answer.send(end);
+            }
+        }
+    }
+
+    fn ask(
+        &self,
+        partitions: impl Iterator<Item = (Topic, PartitionId)>,
+    ) -> Result<TopicPartitionList, KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for (topic, partition) in partitions {
+            list.add_partition_offset(self.names.get(topic), partition.0.cast_signed(), Offset::End)?;
+        }
+        self.client.offsets_for_times(list, self.patience)
+    }
+}
+
+fn end_in(list: &TopicPartitionList, topic: &str, partition: PartitionId) -> Result<u64, Error> {
+    let element = list
+        .find_partition(topic, partition.0.cast_signed())
+        .ok_or_else(|| Error::Rejected("the broker did not answer for the partition".into()))?;
+    element.error().map_err(failed)?;
+    match element.offset() {
+        Offset::Offset(end) => u64::try_from(end).map_err(|error| Error::Unavailable(Some(error.into()))),
+        other => Err(Error::Unavailable(Some(format!("the broker answered {other:?}").into()))),
+    }
+}

@@ -1,0 +1,175 @@
+//! The thread of one member: it alone polls, pauses, seeks and closes its consumer.
+//!
+//! It sleeps until librdkafka has something or the member wants something. `StreamConsumer` is not used: its partition
+//! queues can lose a wake-up; and dropping a consumer blocks, so it is dropped here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::super::{Entry, Error, Fetched, metrics};
+use super::client::is_final;
+use super::mailbox::Mailbox;
+use super::rebalance::Rebalances;
+use crate::clock::Timestamp;
+use crate::position::PartitionId;
+
+/// The longest sleep: what is finished is stored this often, and a wake-up that was lost costs no more.
+const TICK: Duration = Duration::from_millis(50);
+
+pub(super) struct Poller {
+    pub(super) consumer: BaseConsumer<Rebalances>,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) batch_records: usize,
+    pub(super) batch_bytes: usize,
+}
+
+impl Poller {
+    /// Until the member is closed or of no more use.
+    pub(super) fn run(self) {
+        let mut last = Error::Closed;
+        loop {
+            self.mailbox.wait(TICK);
+            if self.mailbox.is_closing() {
+                break;
+            }
+            self.obey();
+            if let Err(error) = self.take_all() {
+                tracing::error!(error = ?error, "the member is of no more use");
+                last = error;
+                break;
+            }
+        }
+        self.consumer.context().store_finished(&self.consumer);
+        self.mailbox.close();
+        let Self { consumer, mailbox, .. } = self;
+        // Commits what is stored and leaves the group.
+        drop(consumer);
+        mailbox.end(last);
+    }
+
+    fn list(&self, partition: PartitionId) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.consumer.context().topic, partition.0.cast_signed());
+        list
+    }
+
+    fn obey(&self) {
+        self.consumer.context().store_finished(&self.consumer);
+        let controls = self.mailbox.take_controls();
+        // Seeks first: a partition that is resumed must not show what lies before.
+        for (partition, offset) in controls.seeks {
+            let raw = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
+            let topic = &self.consumer.context().topic;
+            let sought = self.consumer.seek(topic, partition.0.cast_signed(), raw, Duration::from_secs(1));
+            if let Err(error) = sought {
+                tracing::debug!(%partition, %error, "a partition cannot be sought yet; trying again");
+                self.mailbox.seek_later(partition, offset);
+            }
+        }
+        for (partition, paused) in controls.paused {
+            let list = self.list(partition);
+            let done = if paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
+            if let Err(error) = done {
+                tracing::warn!(%partition, paused, %error, "a partition is not paused or resumed");
+            }
+        }
+        if !controls.finished.is_empty() {
+            controls.finished.into_iter().for_each(|(partition, next)| {
+                crate::log::Progress::finish(&*self.mailbox, partition, next);
+            });
+        }
+    }
+
+    /// Takes what librdkafka has, batch by batch, while the member has room.
+    fn take_all(&self) -> Result<(), Error> {
+        while self.mailbox.has_room() {
+            let more = self.take_some()?;
+            if !more {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands on one batch for each partition; answers whether there may be more.
+    fn take_some(&self) -> Result<bool, Error> {
+        let mut batches: BTreeMap<PartitionId, Vec<Fetched>> = BTreeMap::new();
+        let (mut records, mut bytes, mut more) = (0, 0, true);
+        while records < self.batch_records && bytes < self.batch_bytes {
+            let polled = self.consumer.poll(Duration::ZERO);
+            let served = self.consumer.context().take_served();
+            for partition in self.consumer.context().take_gone() {
+                batches.remove(&partition);
+            }
+            match polled {
+                Some(Ok(record)) => {
+                    if let Some(fetched) = fetched(&record) {
+                        records += 1;
+                        bytes += fetched.entry.size_bytes();
+                        batches.entry(fetched.partition).or_default().push(fetched);
+                    }
+                }
+                Some(Err(error)) => self.hear(error)?,
+                None if served => {}
+                None => {
+                    more = false;
+                    break;
+                }
+            }
+        }
+        metrics::fetched("kafka", records);
+        for (partition, records) in batches {
+            self.mailbox.fetched(partition, records);
+        }
+        Ok(more)
+    }
+
+    /// Errors that librdkafka lives through by itself are told; others end the member.
+    fn hear(&self, error: KafkaError) -> Result<(), Error> {
+        let ends = match &error {
+            KafkaError::MessageConsumptionFatal(_) => true,
+            KafkaError::MessageConsumption(code) => {
+                use rdkafka::error::RDKafkaErrorCode as Code;
+                // A topic may be unknown to a broker that just came up.
+                is_final(*code) && !matches!(code, Code::UnknownTopicOrPartition | Code::UnknownPartition)
+            }
+            _ => false,
+        };
+        if ends {
+            return Err(Error::Rejected(Box::new(error)));
+        }
+        metrics::trouble("kafka", "consumer");
+        tracing::warn!(%error, topic = self.consumer.context().topic, "consumer");
+        Ok(())
+    }
+}
+
+/// One allocation for the whole record; its parts share it.
+fn fetched(record: &BorrowedMessage<'_>) -> Option<Fetched> {
+    let partition = PartitionId(u32::try_from(record.partition()).ok()?);
+    let offset = u64::try_from(record.offset()).ok()?;
+    let timestamp = record.timestamp().to_millis().and_then(|millis| u64::try_from(millis).ok()).unwrap_or(0);
+    let (key, payload) = (record.key().unwrap_or_default(), record.payload().unwrap_or_default());
+    let headers = || record.headers().into_iter().flat_map(|headers| headers.iter());
+    let values: usize = headers().map(|header| header.value.map_or(0, <[u8]>::len)).sum();
+    let mut whole = BytesMut::with_capacity(key.len() + values + payload.len());
+    let mut share = |part: &[u8]| {
+        whole.extend_from_slice(part);
+        whole.split().freeze()
+    };
+    let entry = Entry {
+        key: share(key),
+        headers: headers()
+            .map(|header| (header.key.to_owned().into(), share(header.value.unwrap_or_default())))
+            .collect(),
+        payload: share(payload),
+    };
+    Some(Fetched { partition, offset, timestamp: Timestamp::from_millis(timestamp), entry })
+}

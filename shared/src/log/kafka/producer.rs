@@ -1,0 +1,169 @@
+//! Appends: one idempotent producer, whose delivery callback answers each record. The memory of records not yet
+//! answered is bounded here, headers included, and past the bound a record is refused at once.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use super::super::{Entry, Error, Placed, metrics};
+use super::client::{FORMAT_BYTES, base, failed, millis};
+use crate::config::{KafkaSettings, LogSettings};
+use crate::position::PartitionId;
+
+/// What a record weighs beside its bytes, against `kafka.queue_kbytes`.
+const RECORD_OVERHEAD_BYTES: usize = 256;
+/// librdkafka looks for records past their time once a second; an answer later than this is not waited for.
+const GRACE: Duration = Duration::from_secs(2);
+
+pub(super) struct Producer {
+    config: ClientConfig,
+    current: RwLock<ThreadedProducer<Deliveries>>,
+    room: Arc<Semaphore>,
+    max_record_bytes: usize,
+    deadline: Duration,
+}
+
+/// Answers records.
+struct Deliveries;
+
+/// One record's claim to an answer, and its share of the bounded memory.
+struct Ticket {
+    answer: oneshot::Sender<Result<Placed, Error>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl ClientContext for Deliveries {
+    fn error(&self, error: KafkaError, reason: &str) {
+        metrics::trouble("kafka", "producer");
+        tracing::warn!(%error, reason, "producer");
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = Box<Ticket>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
+        let answer = match result {
+            Ok(record) => place(record.partition(), record.offset()),
+            Err((error, _)) => Err(failed(error.clone())),
+        };
+        // Whoever asked may have stopped waiting.
+        let _nobody_waits = ticket.answer.send(answer);
+    }
+}
+
+fn place(partition: i32, offset: i64) -> Result<Placed, Error> {
+    let (partition, offset) = (u32::try_from(partition), u64::try_from(offset));
+    match (partition, offset) {
+        (Ok(partition), Ok(offset)) => Ok(Placed { partition: PartitionId(partition), offset }),
+        (Err(error), _) | (_, Err(error)) => Err(Error::Unavailable(Some(error.into()))),
+    }
+}
+
+impl Producer {
+    pub(super) fn new(log: &LogSettings, kafka: &KafkaSettings) -> Result<Self, Error> {
+        let most = log.max_record_bytes + FORMAT_BYTES;
+        let mut config = base(kafka);
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("partitioner", "murmur2_random")
+            .set("compression.type", "lz4")
+            .set("linger.ms", millis(kafka.linger_ms))
+            .set("delivery.timeout.ms", millis(kafka.delivery_timeout_ms))
+            .set("message.max.bytes", most.to_string())
+            .set("batch.size", most.min(1_000_000).to_string())
+            // The bound is kept here, where headers count too; this is a second fence.
+            .set("queue.buffering.max.kbytes", kafka.queue_kbytes.to_string())
+            .set("queue.buffering.max.messages", "0");
+        let current = RwLock::new(config.create_with_context(Deliveries).map_err(failed)?);
+        Ok(Self {
+            config,
+            current,
+            room: Arc::new(Semaphore::new(kafka.queue_kbytes as usize)),
+            max_record_bytes: log.max_record_bytes,
+            deadline: kafka.delivery_timeout_ms + GRACE,
+        })
+    }
+
+    pub(super) async fn append(&self, topic: &str, entries: Vec<Entry>) -> Vec<Result<Placed, Error>> {
+        let started = Instant::now();
+        self.replace_when_fatal();
+        let waiting: Vec<_> = {
+            let producer = self.current.read().unwrap_or_else(PoisonError::into_inner);
+            entries.iter().map(|entry| self.send(&producer, topic, entry)).collect()
+        };
+        let mut answers = Vec::with_capacity(waiting.len());
+        for sent in waiting {
+            let answer = match sent {
+                Ok(answer) => match timeout_at(started + self.deadline, answer).await {
+                    Ok(Ok(answer)) => answer,
+                    Ok(Err(_dropped)) => Err(Error::Unavailable(None)),
+                    Err(elapsed) => Err(Error::Unavailable(Some(Box::new(elapsed)))),
+                },
+                Err(refused) => Err(refused),
+            };
+            if let Err(error) = &answer {
+                metrics::append_failed("kafka", error);
+            }
+            answers.push(answer);
+        }
+        metrics::appended("kafka", started.elapsed());
+        answers
+    }
+
+    fn send(
+        &self,
+        producer: &ThreadedProducer<Deliveries>,
+        topic: &str,
+        entry: &Entry,
+    ) -> Result<oneshot::Receiver<Result<Placed, Error>>, Error> {
+        let size_bytes = entry.size_bytes();
+        if size_bytes > self.max_record_bytes {
+            return Err(Error::TooLarge);
+        }
+        let kbytes = u32::try_from((size_bytes + RECORD_OVERHEAD_BYTES).div_ceil(1024)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room)
+            .try_acquire_many_owned(kbytes)
+            .map_err(|full| Error::Unavailable(Some(Box::new(full))))?;
+        let headers = OwnedHeaders::new_with_capacity(entry.headers.len());
+        let headers = entry.headers.iter().fold(headers, |headers, (name, value)| {
+            headers.insert(Header { key: name, value: Some(&value[..]) })
+        });
+        let (answer, delivered) = oneshot::channel();
+        let record = BaseRecord::with_opaque_to(topic, Box::new(Ticket { answer, _room: room }))
+            .key(&entry.key[..])
+            .payload(&entry.payload[..])
+            .headers(headers);
+        producer.send(record).map_err(|(error, _)| failed(error))?;
+        Ok(delivered)
+    }
+
+    /// After a fatal error a producer takes nothing any more: another takes its place. What the old one had not
+    /// answered is answered as unavailable.
+    fn replace_when_fatal(&self) {
+        let is_fatal = |producer: &ThreadedProducer<Deliveries>| producer.client().fatal_error();
+        if is_fatal(&self.current.read().unwrap_or_else(PoisonError::into_inner)).is_none() {
+            return;
+        }
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let Some((code, reason)) = is_fatal(&current) else { return };
+        match self.config.create_with_context(Deliveries) {
+            Ok(fresh) => {
+                tracing::warn!(%code, reason, "the producer failed for good and is replaced");
+                metrics::producer_rebuilt();
+                let old = std::mem::replace(&mut *current, fresh);
+                // Dropping waits for a thread and for outstanding records.
+                std::thread::spawn(move || drop(old));
+            }
+            Err(error) => tracing::error!(%error, "the producer cannot be replaced"),
+        }
+    }
+}
