@@ -1,5 +1,7 @@
 //! The embedded log passes the log's contract, and keeps its promises about the disk.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking, also in what they share")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! The log on Kafka passes the log's contract on a real broker. Needs POSTRIDER_TEST_KAFKA_BROKERS (`scripts/test`
 //! sets it).
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking, also in what they share")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
