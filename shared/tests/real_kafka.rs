@@ -82,6 +82,8 @@ async fn past_the_memory_bound_an_append_is_refused_at_once() {
     let (mut log_settings, mut kafka) = settings();
     log_settings.max_record_bytes = 600 * 1024;
     kafka.queue_kbytes = 1024;
+    // The first record must not be acknowledged before the second is sent.
+    kafka.linger_ms = Duration::from_millis(300);
     Admin::new(&log_settings, &kafka).unwrap().ensure().await.unwrap();
     let log = Log::connect(&log_settings, &kafka).await.unwrap();
     let large = || Entry { payload: vec![0; 600 * 1024].into(), ..Entry::default() };

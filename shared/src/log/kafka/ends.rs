@@ -16,6 +16,9 @@ use crate::config::KafkaSettings;
 use crate::position::PartitionId;
 use crate::topic::Topic;
 
+/// A partition whose leader just changed is asked for again so often, in a round, with this pause.
+const TRIES: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(50);
 /// Most requests that wait for the next round.
 const MOST_WAITING: usize = 200_000;
 
@@ -97,7 +100,18 @@ impl Asker {
     }
 
     fn round(&self, waiting: BTreeMap<(Topic, PartitionId), Vec<Answer>>) {
-        let asked = self.ask(waiting.keys().copied());
+        let mut asked = self.ask(waiting.keys().copied());
+        for _ in 1..TRIES {
+            let settled = match &asked {
+                Ok(list) => list.elements().iter().all(|element| element.error().is_ok()),
+                Err(_) => false,
+            };
+            if settled {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            asked = self.ask(waiting.keys().copied());
+        }
         for ((topic, partition), answers) in waiting {
             for answer in answers {
                 let end = match &asked {
