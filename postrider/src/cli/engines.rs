@@ -61,8 +61,19 @@ impl Engines {
                 let clock = Arc::new(SystemClock);
                 log::sqlite::Log::open(&dir.log_file(), &settings, clock).await.map_err(Failure::engine)?
             }
-            None => return Err(Failure::usage(format_args!("give --data-dir, not {}", kafka.brokers))),
+            None => Arc::new(log::kafka::Admin::new(&settings, &kafka).map_err(Failure::engine)?),
         })
+    }
+
+    /// Finds the topics of the engine, without making any.
+    pub(super) async fn find_topics(&self) -> Result<(), Failure> {
+        let mut sources = self.sources()?;
+        let (settings, kafka): (LogSettings, KafkaSettings) = (sources.section(), sources.section());
+        match self.data_dir {
+            // The embedded log makes its own when it is opened.
+            Some(_) => self.log().await.map(drop),
+            None => log::kafka::Log::connect(&settings, &kafka).await.map(drop).map_err(Failure::engine),
+        }
     }
 
     /// The data directory, which must be one: a slip of the pen makes no new store.

@@ -1,0 +1,26 @@
+//! The receiver's process: Kafka to append to, Postgres for the producers' keys.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use postrider_receiver::{Config, Ports, Service};
+use shared::clock::SystemClock;
+use shared::config::{KafkaSettings, LogSettings, PostgresSettings, StoreSettings};
+use shared::log::kafka::Log;
+use shared::process;
+use shared::store::postgres::Store;
+
+fn main() -> ExitCode {
+    process::run("postrider-receiver", async |mut start| {
+        let config: Config = start.section();
+        let (log, kafka): (LogSettings, KafkaSettings) = (start.section(), start.section());
+        let (store, postgres): (StoreSettings, PostgresSettings) = (start.section(), start.section());
+        let process = start.begin().await?;
+        let log = process.connect("kafka", async || Log::connect(&log, &kafka).await).await?;
+        let store = Store::connect(&postgres, &store)?;
+        let ports = Ports { appender: log, keys: store, clock: Arc::new(SystemClock) };
+        let service = Service::bind(config, ports).await?;
+        process.announce(&[("receiver", service.address())])?;
+        process.serve(service.readiness(), async |shutdown| service.run(shutdown).await).await
+    })
+}
