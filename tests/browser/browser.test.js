@@ -11,21 +11,14 @@ import { after, before, test } from "node:test";
 import { createParser } from "eventsource-parser";
 import { chromium } from "playwright-core";
 
-import { startPipeline, until } from "./pipeline.js";
+import { distributor, origin, send, token, until } from "./pipeline.js";
 
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
 
-let pipeline, browser, profile, pages, origin;
+let browser, profile;
 
 before(async () => {
   assert.ok(CHROMIUM, "Chromium is not installed: run scripts/prerequisites");
-  pages = createServer((_request, answer) => {
-    answer.setHeader("content-type", "text/html");
-    answer.end("<!doctype html><title>a client's page</title>");
-  });
-  await new Promise((resolve) => pages.listen(0, "127.0.0.1", resolve));
-  origin = `http://127.0.0.1:${pages.address().port}`;
-  pipeline = await startPipeline(origin);
   profile = await mkdtemp(join(tmpdir(), "postrider-chromium-"));
   browser = await chromium.launchPersistentContext(profile, {
     executablePath: CHROMIUM,
@@ -44,8 +37,6 @@ before(async () => {
 
 after(async () => {
   await browser?.close();
-  await pipeline?.stop();
-  pages?.close();
   if (profile) await rm(profile, { recursive: true, force: true });
 });
 
@@ -63,7 +54,7 @@ async function receives(page, count) {
 }
 
 test("the browser's WebSocket gets the stored, then the new", async () => {
-  for (const content of ["one", "two", "three"]) await pipeline.send("alice", content);
+  for (const content of ["one", "two", "three"]) await send("alice", content);
   const page = await openPage();
   const connect = ({ url, token, cursor }) => {
     window.received ??= [];
@@ -76,21 +67,21 @@ test("the browser's WebSocket gets the stored, then the new", async () => {
       window.socket.send(JSON.stringify({ frame: "ack", seq: frame.seq }));
     };
   };
-  const url = `${pipeline.distributor.replace("http", "ws")}/v1/ws`;
-  await page.evaluate(connect, { url, token: pipeline.token("alice") });
+  const url = `${distributor.replace("http", "ws")}/v1/ws`;
+  await page.evaluate(connect, { url, token: token("alice") });
   assert.deepEqual(await receives(page, 3), ["one", "two", "three"]);
   assert.equal(await page.evaluate(() => window.socket.protocol), "postrider.v1.json");
-  await pipeline.send("alice", "four");
+  await send("alice", "four");
   assert.deepEqual(await receives(page, 4), ["one", "two", "three", "four"]);
 
   const cursor = await page.evaluate(() => (window.socket.close(), window.received.at(-1).cursor));
-  await pipeline.send("alice", "five");
-  await page.evaluate(connect, { url, token: pipeline.token("alice"), cursor });
+  await send("alice", "five");
+  await page.evaluate(connect, { url, token: token("alice"), cursor });
   assert.deepEqual(await receives(page, 5), ["one", "two", "three", "four", "five"]);
 });
 
 test("the browser's EventSource gets the stored, then the new, and comes back where it was", async () => {
-  for (const content of ["one", "two", "three"]) await pipeline.send("bob", content);
+  for (const content of ["one", "two", "three"]) await send("bob", content);
   const page = await openPage();
   const connect = async ({ url, token, cursor }) => {
     window.received ??= [];
@@ -102,15 +93,15 @@ test("the browser's EventSource gets the stored, then the new, and comes back wh
       window.received.push({ ...JSON.parse(data), lastEventId });
     });
   };
-  const url = pipeline.distributor;
-  await page.evaluate(connect, { url, token: pipeline.token("bob") });
+  const url = distributor;
+  await page.evaluate(connect, { url, token: token("bob") });
   assert.deepEqual(await receives(page, 3), ["one", "two", "three"]);
-  await pipeline.send("bob", "four");
+  await send("bob", "four");
   assert.deepEqual(await receives(page, 4), ["one", "two", "three", "four"]);
 
   const cursor = await page.evaluate(() => (window.source.close(), window.received.at(-1).lastEventId));
-  await pipeline.send("bob", "five");
-  await page.evaluate(connect, { url, token: pipeline.token("bob"), cursor });
+  await send("bob", "five");
+  await page.evaluate(connect, { url, token: token("bob"), cursor });
   assert.deepEqual(await receives(page, 5), ["one", "two", "three", "four", "five"]);
   await page.evaluate(() => window.source.close());
 });
@@ -120,7 +111,7 @@ test("a page of a strange origin gets no WebSocket", async () => {
   await new Promise((resolve) => stranger.listen(0, "127.0.0.1", resolve));
   const page = await browser.newPage();
   await page.goto(`http://127.0.0.1:${stranger.address().port}`);
-  const url = `${pipeline.distributor.replace("http", "ws")}/v1/ws`;
+  const url = `${distributor.replace("http", "ws")}/v1/ws`;
   const opened = await page.evaluate(
     ({ url, token }) =>
       new Promise((resolve) => {
@@ -128,17 +119,17 @@ test("a page of a strange origin gets no WebSocket", async () => {
         socket.onopen = () => resolve("opened");
         socket.onerror = () => resolve("refused");
       }),
-    { url, token: pipeline.token("alice") },
+    { url, token: token("alice") },
   );
   stranger.close();
   assert.equal(opened, "refused");
 });
 
 test("a standard parser reads the SSE stream", async () => {
-  await pipeline.send("carol", "line one\nline two: {\"x\":1}\r\n\nid: forged");
+  await send("carol", "line one\nline two: {\"x\":1}\r\n\nid: forged");
   const stop = new AbortController();
-  const answer = await fetch(`${pipeline.distributor}/v1/sse`, {
-    headers: { authorization: `Bearer ${pipeline.token("carol")}` },
+  const answer = await fetch(`${distributor}/v1/sse`, {
+    headers: { authorization: `Bearer ${token("carol")}` },
     signal: stop.signal,
   });
   assert.equal(answer.headers.get("content-type"), "text/event-stream");

@@ -15,6 +15,7 @@ mod accepted_means_durable;
 mod at_least_once_without_visible_duplicates;
 mod bounded;
 mod clients;
+mod in_the_browser;
 mod ledger;
 mod log_waits_for_the_client;
 mod pipeline;

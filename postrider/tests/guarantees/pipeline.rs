@@ -10,7 +10,8 @@ use tempfile::TempDir;
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-const SECRET: &str = "a signing secret of the tests, longer than thirty-two bytes";
+/// Signs the tokens of every pipeline.
+pub const SECRET: &str = "a signing secret of the tests, longer than thirty-two bytes";
 
 /// Which engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub struct Pipeline {
     pub column: Column,
     pub receiver: String,
     pub distributor: String,
-    api_key: String,
+    pub api_key: String,
     settings: PathBuf,
     processes: Vec<Process>,
     dir: TempDir,
@@ -89,6 +90,11 @@ impl Pipeline {
 
     /// On the given engines, with more settings.
     pub async fn start(column: Column, more: &str) -> Self {
+        Self::start_for(column, more, "https://app.example").await
+    }
+
+    /// As [`Pipeline::start`], for browsers that show a page of `origin`.
+    pub async fn start_for(column: Column, more: &str, origin: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let settings = dir.path().join("postrider.toml");
         let engines = match column {
@@ -97,7 +103,7 @@ impl Pipeline {
         };
         let text = format!(
             "{engines}\n{more}\n[telemetry]\nfilter = \"info\"\njson = false\n[auth]\nalgorithm = \"HS256\"\nsecret = \"{SECRET}\"\n\
-             allowed_origins = [\"https://app.example\"]\n"
+             allowed_origins = [\"{origin}\"]\n"
         );
         std::fs::write(&settings, text).unwrap();
         let mut pipeline = Self {
