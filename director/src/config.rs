@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared::config::{Mistakes, Section, millis};
+use shared::config::{Mistakes, Secret, Section, millis};
 use shared::retry::Backoff;
 
 use crate::lane::{self, Patience, RetryPolicy};
@@ -31,6 +31,8 @@ pub struct Config {
     pub backoff: BackoffSettings,
     /// How often and how long delivery is tried.
     pub retry: RetrySettings,
+    /// What nodes ask directors to show (`distributor.link.secret`); empty: none is shown.
+    pub link_secret: Secret,
     /// Streams to nodes.
     pub link: LinkSettings,
     /// The archiver.
@@ -48,6 +50,7 @@ impl Default for Config {
             batch_records: 1000,
             backoff: BackoffSettings::default(),
             retry: RetrySettings::default(),
+            link_secret: Secret::default(),
             link: LinkSettings::default(),
             archiver: ArchiverSettings::default(),
         }
@@ -265,6 +268,9 @@ impl Section for Config {
         mistakes.within("batch_records", self.batch_records, 1..=100_000);
         mistakes.within("parked_memory", self.parked_memory, 1..=10_000_000);
         mistakes.within("retry.budget_percent", self.retry.budget_percent, 0..=1000);
+        if !self.link_secret.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+            mistakes.report("link_secret", "must be visible ASCII");
+        }
         let link = &self.link;
         mistakes.within("link.batch_frames", link.batch_frames, 1..=100_000);
         mistakes.within("link.batch_bytes", link.batch_bytes, 1024..=64 * 1024 * 1024);

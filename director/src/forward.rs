@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use shared::config::Secret;
 use shared::delivery::{NodeId, SessionId, Verdict};
 use shared::link::wire;
 use shared::position::{Epoch, PartitionId};
@@ -83,6 +84,7 @@ struct Slot {
 /// All streams of this director.
 pub(crate) struct Forwarder {
     settings: LinkSettings,
+    secret: Secret,
     epoch: Epoch,
     directory: Directory,
     slots: Mutex<HashMap<NodeId, Arc<tokio::sync::Mutex<Slot>>>>,
@@ -112,9 +114,15 @@ impl Drop for Attachment {
 }
 
 impl Forwarder {
-    pub(crate) fn new(settings: LinkSettings, epoch: Epoch, nodes: Arc<dyn Nodes>) -> Arc<Self> {
+    pub(crate) fn new(
+        settings: LinkSettings,
+        secret: Secret,
+        epoch: Epoch,
+        nodes: Arc<dyn Nodes>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             settings,
+            secret,
             epoch,
             directory: Directory::new(nodes),
             slots: Mutex::default(),
@@ -190,7 +198,7 @@ impl Forwarder {
         let (sender, receiver) = mpsc::channel(self.settings.batches);
         let ended = self.closing.child_token();
         let limit: Duration = self.settings.connect_ms;
-        let connecting = stream::connect(&address, &self.settings, receiver, ended.clone());
+        let connecting = stream::connect(&address, &self.settings, &self.secret, receiver, ended.clone());
         let verdicts =
             tokio::time::timeout(limit, connecting).await.map_err(|_late| stream::ConnectError::Late)??;
         tracing::info!(%node, address, "stream open");

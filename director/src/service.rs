@@ -76,7 +76,8 @@ impl Service {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
         let Self { config, ports, readiness } = self;
         let backoff = config.backoff.into();
-        let forwarder = Forwarder::new(config.link.clone(), ports.ends.epoch(), ports.nodes);
+        let forwarder =
+            Forwarder::new(config.link.clone(), config.link_secret.clone(), ports.ends.epoch(), ports.nodes);
         let parker = Parker::new(ports.appender, backoff);
         let archiver = Archiver {
             settings: config.archiver.clone(),

@@ -11,6 +11,7 @@ mod stage;
 use std::time::Duration;
 
 use node::{Mood, Node};
+use shared::config::Secret;
 use shared::delivery::SessionId;
 use shared::log::Entry;
 use shared::registry::{Flag, Flags as _};
@@ -120,6 +121,25 @@ async fn a_node_that_died_costs_nothing_but_the_way_through_the_store() {
     node.die().await;
     eventually("all stored", async || stage.stored(ALICE).await == offsets).await;
     director.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_a_secret_takes_records_only_from_a_director_that_shows_it() {
+    let mut stage = Stage::open().await;
+    let secret = Secret::new("own".into());
+    let node = Node::start_asking(&stage.registry, secret.clone()).await;
+    let alice = node.session(&stage.registry, ALICE, Mood::Acknowledge).await;
+    let stranger = stage.direct();
+    let stored = stage.publish(ALICE, 0..2).await;
+    eventually("stored", async || stage.stored(ALICE).await == stored).await;
+    stranger.stop().await;
+    assert!(node.records(alice).is_empty());
+    stage.config.link_secret = secret;
+    let director = stage.direct();
+    stage.publish(ALICE, 2..4).await;
+    eventually("delivered", async || node.records(alice).len() == 2).await;
+    director.stop().await;
+    assert_eq!(stage.stored(ALICE).await, stored);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 
 use futures_util::StreamExt as _;
+use shared::config::Secret;
 use shared::delivery::NodeId;
-use shared::link::{read_verdict, wire};
+use shared::link::{read_verdict, show_secret, wire};
 use shared::position::PartitionId;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::Streaming;
+use tonic::metadata::errors::InvalidMetadataValue;
 use tonic::transport::Endpoint;
+use tonic::{Request, Streaming};
 
 use super::{Forwarder, Inbound, StreamId};
 use crate::config::LinkSettings;
@@ -30,15 +32,19 @@ pub(super) enum ConnectError {
     /// No connection.
     #[error("no connection")]
     Transport(#[from] tonic::transport::Error),
+    /// The secret cannot be shown; the settings are checked for that.
+    #[error("the link secret is not visible ASCII")]
+    Secret(#[from] InvalidMetadataValue),
     /// The node refused the stream.
     #[error("the node refused the stream")]
     Refused(#[from] Box<tonic::Status>),
 }
 
-/// Opens a stream that carries what comes from `batches` until `ended`.
+/// Opens a stream that carries what comes from `batches` until `ended`, showing the node `secret`.
 pub(super) async fn connect(
     address: &str,
     settings: &LinkSettings,
+    secret: &Secret,
     batches: mpsc::Receiver<wire::ToNode>,
     ended: CancellationToken,
 ) -> Result<Streaming<wire::ToDirector>, ConnectError> {
@@ -53,8 +59,9 @@ pub(super) async fn connect(
         .connect()
         .await?;
     let mut client = wire::link_client::LinkClient::new(channel);
-    let outbound = ReceiverStream::new(batches).take_until(ended.cancelled_owned());
-    let response = client.deliver(outbound).await.map_err(Box::new)?;
+    let mut request = Request::new(ReceiverStream::new(batches).take_until(ended.cancelled_owned()));
+    show_secret(&mut request, secret)?;
+    let response = client.deliver(request).await.map_err(Box::new)?;
     Ok(response.into_inner())
 }
 

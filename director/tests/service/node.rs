@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
+use shared::config::Secret;
 use shared::delivery::{NodeId, Rejection, SessionId, Verdict};
-use shared::link::{Forwarded, verdict, wire};
+use shared::link::{Forwarded, shows_secret, verdict, wire};
 use shared::position::Position;
 use shared::recipient::Recipient;
 use shared::registry::memory::Registry;
@@ -47,6 +48,7 @@ struct Sessions {
 #[derive(Clone)]
 struct Link {
     sessions: Arc<Mutex<Sessions>>,
+    secret: Secret,
     cut: broadcast::Sender<()>,
 }
 
@@ -63,11 +65,16 @@ const LEASE: Duration = Duration::from_secs(600);
 impl Node {
     /// Starts it and takes its lease.
     pub(crate) async fn start(registry: &Arc<Registry>) -> Self {
+        Self::start_asking(registry, Secret::default()).await
+    }
+
+    /// Starts it with a secret that directors must show.
+    pub(crate) async fn start_asking(registry: &Arc<Registry>, secret: Secret) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let id = NodeId::random();
         registry.renew(&Registered { id, address }, LEASE).await.unwrap();
-        let link = Link { sessions: Arc::default(), cut: broadcast::channel(4).0 };
+        let link = Link { sessions: Arc::default(), secret, cut: broadcast::channel(4).0 };
         let stop = CancellationToken::new();
         let server = tonic::transport::Server::builder()
             .add_service(wire::link_server::LinkServer::new(link.clone()))
@@ -164,6 +171,9 @@ impl wire::link_server::Link for Link {
         &self,
         request: Request<Streaming<wire::ToNode>>,
     ) -> Result<Response<Self::DeliverStream>, Status> {
+        if !shows_secret(&request, &self.secret) {
+            return Err(Status::unauthenticated("another secret"));
+        }
         let mut inbound = request.into_inner();
         let (answers, verdicts) = mpsc::channel(10_000);
         let (link, mut cut) = (self.clone(), self.cut.subscribe());
