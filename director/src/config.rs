@@ -241,6 +241,13 @@ impl Default for ArchiverSettings {
 }
 
 impl Config {
+    /// Refuses a drain that the log cuts short: `limit` is how long it lets a revoked partition drain, set by `key`.
+    pub fn check_drain(&self, key: &str, limit: Duration, mistakes: &mut Mistakes) {
+        if self.drain_ms >= limit {
+            mistakes.report("drain_ms", format_args!("must be below {key}"));
+        }
+    }
+
     /// What the lanes of a partition keep to.
     #[must_use]
     pub fn lanes(&self) -> lane::Settings {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use postrider_director::{Config, Ports, Service};
-use shared::config::{KafkaSettings, LogSettings, PostgresSettings, RedisSettings, StoreSettings};
+use shared::config::{KafkaSettings, LogSettings, PostgresSettings, RedisSettings, Section, StoreSettings};
 use shared::{clock::SystemClock, log::kafka, process, registry::redis, store::postgres};
 
 fn main() -> ExitCode {
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         let (log, brokers): (LogSettings, KafkaSettings) = (start.section(), start.section());
         let (store, database): (StoreSettings, PostgresSettings) = (start.section(), start.section());
         let redis: RedisSettings = start.section();
+        config.check_drain("kafka.drain_timeout_ms", brokers.drain_timeout_ms, start.mistakes(Config::NAME));
         let process = start.begin().await?;
         let log = process.connect("kafka", async || kafka::Log::connect(&log, &brokers).await).await?;
         let inbox = postgres::Store::connect(&database, &store)?;

@@ -1,7 +1,7 @@
 //! The command line: one file per command under `cli/`. Exit codes: 0 done, 1 failed, 2 wrong usage or settings,
 //! 3 something cannot be reached, 4 refused.
 
-mod config;
+pub(crate) mod config;
 mod credentials;
 mod doctor;
 mod engines;

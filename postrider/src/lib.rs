@@ -4,5 +4,6 @@
 pub mod cli;
 pub mod client;
 mod data_dir;
+mod relations;
 pub mod standalone;
 mod tls;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared::config::{Mistakes, Section, millis};
+use shared::config::{LogSettings, Mistakes, Section, millis};
 use shared::notification::{DEFAULT_TTL, MAX_TTL};
 use shared::serve::HttpLimits;
 
@@ -114,6 +114,20 @@ impl Default for KeySettings {
 }
 
 const MIB: usize = 1024 * 1024;
+/// Most bytes of a record beside content and metadata: the key, and headers whose longest is `baggage` with 8 KiB.
+const HEADERS_BYTES: usize = 12 * 1024;
+
+impl Config {
+    /// Refuses contents that the log would refuse as a record.
+    pub fn check_record(&self, log: &LogSettings, mistakes: &mut Mistakes) {
+        if self.content_bytes + self.metadata_bytes + HEADERS_BYTES > log.max_record_bytes {
+            let what = format_args!(
+                "with metadata_bytes and {HEADERS_BYTES} for headers must not be above log.max_record_bytes"
+            );
+            mistakes.report("content_bytes", what);
+        }
+    }
+}
 
 impl Section for Config {
     const NAME: &'static str = "receiver";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use postrider_receiver::{Config, Ports, Service};
 use shared::clock::SystemClock;
-use shared::config::{KafkaSettings, LogSettings, PostgresSettings, StoreSettings};
+use shared::config::{KafkaSettings, LogSettings, PostgresSettings, Section, StoreSettings};
 use shared::log::kafka::Log;
 use shared::process;
 use shared::store::postgres::Store;
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     process::run("postrider-receiver", async |mut start| {
         let config: Config = start.section();
         let (log, kafka): (LogSettings, KafkaSettings) = (start.section(), start.section());
+        config.check_record(&log, start.mistakes(Config::NAME));
         let (store, postgres): (StoreSettings, PostgresSettings) = (start.section(), start.section());
         let process = start.begin().await?;
         let log = process.connect("kafka", async || Log::connect(&log, &kafka).await).await?;

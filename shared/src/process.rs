@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, Readiness, Ready};
-use crate::config::{self, AdminSettings, Section, Sources, TelemetrySettings};
+use crate::config::{self, AdminSettings, Mistakes, Section, Sources, TelemetrySettings};
 use crate::retry::Backoff;
 use crate::shutdown::Shutdown;
 use crate::{log, registry, store, telemetry};
@@ -128,6 +128,11 @@ impl Start {
     /// Reads one section; mistakes are collected until [`Start::begin`].
     pub fn section<S: Section>(&mut self) -> S {
         self.sources.section()
+    }
+
+    /// Where relations between sections are reported, keys relative to `section`.
+    pub fn mistakes(&mut self, section: &'static str) -> &mut Mistakes {
+        self.sources.mistakes(section)
     }
 
     /// Everything that is alike in all services: refuses wrong settings, obeys the flags that only look at them, starts

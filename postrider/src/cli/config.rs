@@ -3,13 +3,14 @@
 use clap::{Args, Subcommand};
 use postrider_distributor::auth::AuthSettings;
 use shared::config::{
-    AdminSettings, KafkaSettings, LogSettings, PostgresSettings, RedisSettings, Section, Sources,
-    StoreSettings, TelemetrySettings,
+    AdminSettings, KafkaSettings, PostgresSettings, RedisSettings, Section, Sources, StoreSettings,
+    TelemetrySettings,
 };
 use shared::process::SettingsFlags;
 
 use super::failure::Failure;
 use super::print;
+use crate::relations;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {
@@ -38,17 +39,18 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
 }
 
 /// Reads every section that there is.
-pub(super) fn read_all(sources: &mut Sources) {
+pub(crate) fn read_all(sources: &mut Sources) {
     fn read<S: Section>(sources: &mut Sources) {
         let _checked: S = sources.section();
     }
-    read::<postrider_receiver::Config>(sources);
-    read::<postrider_director::Config>(sources);
-    read::<postrider_distributor::Config>(sources);
+    let (receiver, director) = (sources.section(), sources.section());
+    let (distributor, log, kafka): (_, _, KafkaSettings) =
+        (sources.section(), sources.section(), sources.section());
+    relations::check(sources, &receiver, &director, &distributor, &log);
+    let (limit, mistakes) = (kafka.drain_timeout_ms, sources.mistakes("director"));
+    director.check_drain("kafka.drain_timeout_ms", limit, mistakes);
     read::<postrider_executor::Config>(sources);
     read::<AuthSettings>(sources);
-    read::<LogSettings>(sources);
-    read::<KafkaSettings>(sources);
     read::<RedisSettings>(sources);
     read::<PostgresSettings>(sources);
     read::<StoreSettings>(sources);

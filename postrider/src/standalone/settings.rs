@@ -2,6 +2,8 @@
 
 use shared::config::{self, AdminSettings, LogSettings, Sources, StoreSettings, TelemetrySettings};
 
+use crate::relations;
+
 /// Below file, environment and flags: fixed ports that one can remember, a link that nobody outside can reach, log
 /// lines for a person, without one for each partition of each group.
 pub(crate) const DEFAULTS: [(&str, &str); 6] = [
@@ -29,7 +31,7 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn read(sources: Sources) -> Result<Self, config::Error> {
         let mut sources = sources.with_defaults(&DEFAULTS);
-        let settings = Self {
+        let mut settings = Self {
             receiver: sources.section(),
             director: sources.section(),
             distributor: postrider_distributor::Config { auth: sources.section(), ..sources.section() },
@@ -39,6 +41,14 @@ impl Settings {
             admin: sources.section(),
             telemetry: sources.section(),
         };
+        let Self { receiver, director, distributor, log, .. } = &settings;
+        relations::check(&mut sources, receiver, director, distributor, log);
+        let (limit, mistakes) = (log.sqlite.drain_timeout_ms, sources.mistakes("director"));
+        director.check_drain("log.sqlite.drain_timeout_ms", limit, mistakes);
+        // Both ends of the link are here.
+        if settings.director.link_secret.is_empty() {
+            settings.director.link_secret = settings.distributor.link.secret.clone();
+        }
         sources.finish().map(|()| settings)
     }
 }
