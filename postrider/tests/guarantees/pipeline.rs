@@ -320,6 +320,6 @@ fn distributed_engines(dir: &TempDir) -> String {
     format!(
         "[log]\nprefix = \"{name}.\"\npartitions = 3\n[kafka]\nbrokers = \"{brokers}\"\nsession_timeout_ms = 10000\n\
          drain_timeout_ms = 3000\n[redis]\nurl = \"{redis}\"\nprefix = \"{name}:\"\n[postgres]\nurl = \"{server}/{database}\"\n\
-         connections = 4\n"
+         connections = 4\n[director]\ndrain_ms = 2500\n"
     )
 }
