@@ -2,6 +2,10 @@
 
 use crate::position::{Epoch, PartitionId};
 
+/// How much larger than a record its copy on `parked` or `dead` may be, in bytes: the copy also says where the record
+/// stood and why it is there (some 100 bytes, and for a dead letter a sentence).
+pub const COPY_BYTES: usize = 4 * 1024;
+
 /// A topic. All have the same number of partitions and the same partitioner, so a key's partition is the same in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
@@ -18,6 +22,16 @@ pub enum Topic {
 impl Topic {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Notifications, Self::Parked, Self::Dead, Self::Outcomes];
+
+    /// The largest record that this topic takes, in bytes, where `max_record_bytes` is the largest that may be
+    /// published: whatever was published can be parked and dead-lettered whole.
+    #[must_use]
+    pub const fn most_bytes(self, max_record_bytes: usize) -> usize {
+        match self {
+            Self::Notifications => max_record_bytes,
+            Self::Parked | Self::Dead | Self::Outcomes => max_record_bytes + COPY_BYTES,
+        }
+    }
 
     /// The name without prefix and generation.
     #[must_use]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Mistakes, Secret, Section, millis};
+use crate::topic::Topic;
 
 /// `[log]`: what holds for the log whatever engine it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,7 +20,8 @@ pub struct LogSettings {
     pub replication: u16,
     /// Generation of the topics: part of every position.
     pub epoch: u32,
-    /// Largest record, key, headers and body, in bytes.
+    /// Largest record that may be published, key, headers and body, in bytes. Copies of it on the other topics may be
+    /// [`COPY_BYTES`](crate::topic::COPY_BYTES) larger.
     pub max_record_bytes: usize,
     /// Most records in one batch handed to a consumer.
     pub batch_records: usize,
@@ -93,8 +95,13 @@ impl Section for LogSettings {
         if self.sqlite.delivery_timeout_ms.is_zero() {
             mistakes.report("sqlite.delivery_timeout_ms", "must be above zero");
         }
-        if self.sqlite.queue_kbytes as usize * 1024 < self.max_record_bytes {
-            mistakes.report("sqlite.queue_kbytes", "must hold at least one record of log.max_record_bytes");
+        // A record weighs a little more than its bytes there.
+        let largest = Topic::Parked.most_bytes(self.max_record_bytes) + 1024;
+        if (self.sqlite.queue_kbytes as usize * 1024) < largest {
+            mistakes.report(
+                "sqlite.queue_kbytes",
+                "must hold at least one record of log.max_record_bytes, parked",
+            );
         }
     }
 }

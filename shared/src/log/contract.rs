@@ -33,7 +33,7 @@ pub struct Fixture {
     pub subscriber: Arc<dyn Subscriber>,
     /// Tells where it ends.
     pub ends: Arc<dyn Ends>,
-    /// The largest record it takes.
+    /// The largest record that may be published on it.
     pub max_record_bytes: usize,
 }
 
@@ -88,6 +88,7 @@ macro_rules! log_contract {
             an_end_lies_above_everything_appended_before
             an_end_of_no_partition_is_rejected
             a_record_too_large_is_refused_and_its_neighbours_are_not
+            a_record_at_the_limit_can_be_parked_and_dead_lettered_whole
             a_member_reads_everything_as_it_was_appended
             a_member_hears_of_new_records_soon
             a_group_resumes_exactly_where_it_finished

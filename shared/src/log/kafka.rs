@@ -54,7 +54,7 @@ impl Log {
 #[async_trait]
 impl Appender for Log {
     async fn append(&self, topic: Topic, entries: Vec<Entry>) -> Vec<Result<Placed, Error>> {
-        self.producer.append(self.names.get(topic), entries).await
+        self.producer.append(topic, self.names.get(topic), entries).await
     }
 }
 

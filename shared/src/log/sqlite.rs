@@ -85,9 +85,9 @@ impl Log {
     }
 
     /// Room in the bounded memory, for one record.
-    fn admit(&self, entry: &Entry) -> Result<OwnedSemaphorePermit, Error> {
+    fn admit(&self, topic: Topic, entry: &Entry) -> Result<OwnedSemaphorePermit, Error> {
         let size_bytes = entry.size_bytes();
-        if size_bytes > self.core.max_record_bytes {
+        if size_bytes > topic.most_bytes(self.core.max_record_bytes) {
             return Err(Error::TooLarge);
         }
         let kbytes = u32::try_from((size_bytes + RECORD_OVERHEAD_BYTES).div_ceil(1024)).unwrap_or(u32::MAX);
@@ -126,7 +126,7 @@ impl Appender for Log {
         let mut records = Vec::with_capacity(entries.len());
         let mut answers: Vec<Result<(), Error>> = Vec::with_capacity(entries.len());
         for entry in entries {
-            answers.push(self.admit(&entry).map(|permit| {
+            answers.push(self.admit(topic, &entry).map(|permit| {
                 match &mut room {
                     Some(room) => room.merge(permit),
                     None => room = Some(permit),

@@ -4,8 +4,10 @@ use bytes::Bytes;
 
 use super::Fixture;
 use crate::log::{Entry, Error};
-use crate::position::PartitionId;
-use crate::topic::{Topic, partition_of};
+use crate::outcome::{DeadReason, ParkReason};
+use crate::position::{Epoch, PartitionId, Position};
+use crate::record::{dead, parked};
+use crate::topic::{COPY_BYTES, Topic, partition_of};
 
 /// Answers of one call come in its order, and offsets of one partition ascend in it.
 pub async fn answers_come_in_order_and_tell_where_records_stand(fixture: &Fixture) {
@@ -77,4 +79,27 @@ pub async fn a_record_too_large_is_refused_and_its_neighbours_are_not(fixture: &
     let entries = vec![entry(1), entry(most + 1), entry(2), entry(most)];
     let answers = fixture.appender.append(Topic::Notifications, entries).await;
     assert!(matches!(&answers[..], [Ok(_), Err(Error::TooLarge), Ok(_), Ok(_)]), "{answers:?}");
+}
+
+/// Copies carry more than what they copy; a record that was accepted must not be refused on its way.
+pub async fn a_record_at_the_limit_can_be_parked_and_dead_lettered_whole(fixture: &Fixture) {
+    let headers = vec![("ce_id".into(), Bytes::from_static(b"id"))];
+    let mut entry = Entry { key: fixture.key_of(PartitionId(0)), headers, payload: Bytes::new() };
+    entry.payload = vec![b'x'; fixture.max_record_bytes - entry.size_bytes()].into();
+    let position = Position { epoch: Epoch(u32::MAX), partition: PartitionId(u32::MAX), offset: u64::MAX };
+    let parked = parked::encode(&entry, position, ParkReason::RegistryUnavailable);
+    let malformed = DeadReason::Malformed("what is wrong with it ".repeat(100));
+    let dead = dead::encode(&entry, position, &malformed);
+    for (topic, entry) in [(Topic::Notifications, entry), (Topic::Parked, parked), (Topic::Dead, dead)] {
+        let size_bytes = entry.size_bytes();
+        let answers = fixture.appender.append(topic, vec![entry]).await;
+        assert!(matches!(&answers[..], [Ok(_)]), "{topic:?}, {size_bytes} bytes: {answers:?}");
+    }
+    for topic in [Topic::Parked, Topic::Dead, Topic::Outcomes] {
+        let most = fixture.max_record_bytes + COPY_BYTES;
+        let entries =
+            [most, most + 1].map(|bytes| Entry { payload: vec![b'x'; bytes].into(), ..Entry::default() });
+        let answers = fixture.appender.append(topic, entries.into()).await;
+        assert!(matches!(&answers[..], [Ok(_), Err(Error::TooLarge)]), "{topic:?}: {answers:?}");
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::super::{Error, Provision, TopicState};
-use super::client::{Counts, FORMAT_BYTES, Names, base, counts, failed, found};
+use super::client::{Counts, Names, base, counts, failed, found, most_bytes};
 use crate::config::{KafkaSettings, LogSettings};
 use crate::topic::Topic;
 
@@ -42,7 +42,7 @@ impl Admin {
     }
 
     async fn make(&self, missing: &[Topic], partitions: u32) -> Result<(), Error> {
-        let most = (self.log.max_record_bytes + FORMAT_BYTES).to_string();
+        let most = Topic::ALL.map(|topic| most_bytes(topic, &self.log).to_string());
         // With three copies an acknowledged record survives the loss of one broker, and so does appending.
         let in_sync = if self.log.replication >= 3 { "2" } else { "1" };
         let topics: Vec<NewTopic<'_>> = missing
@@ -50,7 +50,7 @@ impl Admin {
             .map(|topic| {
                 let replication = TopicReplication::Fixed(i32::from(self.log.replication));
                 NewTopic::new(self.names.get(*topic), partitions.cast_signed(), replication)
-                    .set("max.message.bytes", &most)
+                    .set("max.message.bytes", &most[*topic as usize])
                     .set("min.insync.replicas", in_sync)
                     .set("message.timestamp.type", "LogAppendTime")
                     .set("unclean.leader.election.enable", "false")

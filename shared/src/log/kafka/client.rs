@@ -12,7 +12,12 @@ use crate::position::Epoch;
 use crate::topic::Topic;
 
 /// Bytes that Kafka's format adds to a record at most, for the headers we write.
-pub(super) const FORMAT_BYTES: usize = 16 * 1024;
+const FORMAT_BYTES: usize = 16 * 1024;
+
+/// The largest record of a topic, as Kafka counts.
+pub(super) fn most_bytes(topic: Topic, log: &LogSettings) -> usize {
+    topic.most_bytes(log.max_record_bytes) + FORMAT_BYTES
+}
 
 /// The settings that every client starts from.
 pub(super) fn base(kafka: &KafkaSettings) -> ClientConfig {

@@ -13,9 +13,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::super::{Entry, Error, Placed, metrics};
-use super::client::{FORMAT_BYTES, base, failed, millis};
+use super::client::{base, failed, millis, most_bytes};
 use crate::config::{KafkaSettings, LogSettings};
 use crate::position::PartitionId;
+use crate::topic::Topic;
 
 /// What a record weighs beside its bytes, against `kafka.queue_kbytes`.
 const RECORD_OVERHEAD_BYTES: usize = 256;
@@ -69,7 +70,7 @@ fn place(partition: i32, offset: i64) -> Result<Placed, Error> {
 
 impl Producer {
     pub(super) fn new(log: &LogSettings, kafka: &KafkaSettings) -> Result<Self, Error> {
-        let most = log.max_record_bytes + FORMAT_BYTES;
+        let most = Topic::ALL.map(|topic| most_bytes(topic, log)).into_iter().fold(0, usize::max);
         let mut config = base(kafka);
         config
             .set("enable.idempotence", "true")
@@ -93,12 +94,19 @@ impl Producer {
         })
     }
 
-    pub(super) async fn append(&self, topic: &str, entries: Vec<Entry>) -> Vec<Result<Placed, Error>> {
+    /// Appends to the topic called `name`.
+    pub(super) async fn append(
+        &self,
+        topic: Topic,
+        name: &str,
+        entries: Vec<Entry>,
+    ) -> Vec<Result<Placed, Error>> {
         let started = Instant::now();
+        let most = topic.most_bytes(self.max_record_bytes);
         self.replace_when_fatal();
         let waiting: Vec<_> = {
             let producer = self.current.read().unwrap_or_else(PoisonError::into_inner);
-            entries.iter().map(|entry| self.send(&producer, topic, entry)).collect()
+            entries.iter().map(|entry| self.send(&producer, name, most, entry)).collect()
         };
         let mut answers = Vec::with_capacity(waiting.len());
         for sent in waiting {
@@ -123,10 +131,11 @@ impl Producer {
         &self,
         producer: &ThreadedProducer<Deliveries>,
         topic: &str,
+        most: usize,
         entry: &Entry,
     ) -> Result<oneshot::Receiver<Result<Placed, Error>>, Error> {
         let size_bytes = entry.size_bytes();
-        if size_bytes > self.max_record_bytes {
+        if size_bytes > most {
             return Err(Error::TooLarge);
         }
         let kbytes = u32::try_from((size_bytes + RECORD_OVERHEAD_BYTES).div_ceil(1024)).unwrap_or(u32::MAX);
