@@ -37,6 +37,7 @@ pub(crate) struct Credentials {
 pub(crate) struct Addresses {
     pub(crate) receiver: Option<SocketAddr>,
     pub(crate) distributor: Option<SocketAddr>,
+    pub(crate) admin: Option<SocketAddr>,
 }
 
 impl DataDir {
@@ -68,6 +69,23 @@ impl DataDir {
             }
             Err(TryLockError::Error(error)) => {
                 Err(error).with_context(|| format!("{} cannot be locked", path.display()))
+            }
+        }
+    }
+
+    /// Whether a process holds the lock. Neither makes the directory nor keeps the lock.
+    pub(crate) fn is_in_use(&self) -> anyhow::Result<bool> {
+        let path = self.0.join("lock");
+        let file = match OpenOptions::new().write(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error).with_context(|| format!("{} cannot be opened", path.display())),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("{} cannot be looked at", path.display()))
             }
         }
     }
@@ -143,10 +161,13 @@ mod tests {
     #[test]
     fn two_processes_cannot_share_it() {
         let (_parent, dir) = fresh();
+        assert!(!dir.is_in_use().unwrap(), "there is none yet");
         let held = dir.lock().unwrap();
+        assert!(dir.is_in_use().unwrap());
         let refused = dir.lock().expect_err("locked twice").to_string();
         assert!(refused.contains("in use"), "{refused}");
         drop(held);
+        assert!(!dir.is_in_use().unwrap());
         dir.lock().unwrap();
     }
 

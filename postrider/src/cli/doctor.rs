@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use super::engines::Engines;
 use super::failure::{Code, Failure};
 use super::print;
+use crate::data_dir::DataDir;
 
 /// Each check must answer within this.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -34,16 +35,21 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut checks = Checks::default();
     checks.say("settings", settings(&arguments.engines))?;
     checks.wait("schema", schema(&arguments.engines)).await?;
-    // A running process has the embedded log to itself.
-    if !(arguments.running && arguments.engines.data_dir.is_some()) {
-        checks.wait("topics", topics(&arguments.engines)).await?;
+    // A running process has the embedded log, and its ports, to itself: it is asked how it is.
+    let here = match &arguments.engines.data_dir {
+        Some(dir) if DataDir::at(dir).is_in_use()? => Some(DataDir::at(dir)),
+        _ => None,
+    };
+    match &here {
+        Some(dir) => checks.wait("pipeline", pipeline(dir)).await?,
+        None => checks.wait("topics", topics(&arguments.engines)).await?,
     }
     if arguments.engines.data_dir.is_none() {
         checks.wait("registry", registry(&arguments.engines)).await?;
     }
     checks.say("token key", token_key(&arguments.engines))?;
     checks.say("clock", clock())?;
-    if !arguments.running {
+    if !arguments.running && here.is_none() {
         checks.wait("ports", ports(&arguments.engines)).await?;
     }
     match checks.failed {
@@ -87,6 +93,21 @@ async fn schema(engines: &Engines) -> Finding {
         Ok(true) => Ok("the store answers, its schema is current".into()),
         Ok(false) => Err("the store answers, its schema is not current: run postrider migrate".into()),
         Err(error) => Err(chain(&error)),
+    }
+}
+
+/// A pipeline that runs on this data, as its operators' port tells.
+async fn pipeline(dir: &DataDir) -> Finding {
+    let starting = "runs, but does not say where: it is starting, or ended badly";
+    let address = dir.addresses().and_then(|addresses| addresses.admin).ok_or(starting)?;
+    let url = format!("http://{address}/readyz");
+    crate::tls::install();
+    let http = reqwest::Client::builder().timeout(DEADLINE).build().map_err(|error| chain(&error))?;
+    let answer = http.get(&url).send().await.map_err(|error| format!("runs, but {}", chain(&error)))?;
+    match (answer.status().is_success(), answer.text().await) {
+        (true, _) => Ok(format!("runs on this data and is ready, says {url}")),
+        (false, Ok(text)) => Err(format!("runs, but {url} says {}", print::harmless(text.trim()))),
+        (false, Err(error)) => Err(format!("runs, but {}", chain(&error))),
     }
 }
 
