@@ -207,4 +207,6 @@ pub struct TopicState {
     pub partitions: u32,
     /// Whether this call made it.
     pub created: bool,
+    /// What is set on it that can cost records, in words; nothing where the log does not let it be seen.
+    pub faults: Vec<String>,
 }

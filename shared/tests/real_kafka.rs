@@ -56,6 +56,30 @@ async fn topics_that_are_there_are_left_alone() {
 }
 
 #[tokio::test]
+async fn a_topic_that_may_lose_what_is_alive_is_pointed_out() {
+    use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+    let (log, kafka) = settings();
+    let admin = Admin::new(&log, &kafka).unwrap();
+    let made = admin.ensure().await.unwrap();
+    assert!(admin.ensure().await.unwrap().iter().all(|topic| topic.faults.is_empty()), "as they are made");
+    let client: AdminClient<_> =
+        rdkafka::ClientConfig::new().set("bootstrap.servers", brokers()).create().unwrap();
+    let week = AlterConfig::new(ResourceSpecifier::Topic(&made[1].name)).set("retention.ms", "604800000");
+    let altered = client.alter_configs(&[week], &AdminOptions::new()).await.unwrap();
+    assert!(altered[0].is_ok());
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let found = admin.ensure().await.unwrap();
+        if matches!(&found[1].faults[..], [fault] if fault.starts_with("retention.ms is 604800000")) {
+            assert!(found.iter().all(|topic| topic.name == made[1].name || topic.faults.is_empty()));
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{found:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
 async fn missing_topics_are_named_and_how_to_make_them() {
     let (log, kafka) = settings();
     match Log::connect(&log, &kafka).await {

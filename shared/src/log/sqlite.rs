@@ -200,6 +200,7 @@ impl Provision for Log {
             name: self.core.name(topic).to_owned(),
             partitions: self.core.partitions,
             created,
+            faults: Vec::new(),
         };
         Ok(Topic::ALL.into_iter().map(state).collect())
     }

@@ -1,21 +1,30 @@
-//! Makes the topics, for `postrider topics`.
+//! Makes the topics, for `postrider topics`, and looks at those that are there.
+//!
+//! Topics are made with a `retention.ms` of their own, a day above [`MAX_TTL`]: the broker's default of seven days would
+//! delete what is still alive and waits for its director or its archiver. Whoever lowers it on a topic gives up what lives
+//! longer, and is told so by every later `postrider topics`.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigResourceResult, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::super::{Error, Provision, TopicState};
-use super::client::{Counts, Names, base, counts, failed, found, most_bytes};
+use super::client::{Counts, Names, base, counts, failed, found, millis, most_bytes};
 use crate::config::{KafkaSettings, LogSettings};
+use crate::notification::MAX_TTL;
 use crate::topic::Topic;
 
 /// How long making topics may take, until every broker asked knows them.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a record stands at least: longer than the longest-lived notification, and a day to notice a backlog.
+const RETENTION: Duration = MAX_TTL.saturating_add(Duration::from_secs(24 * 3600));
 
 /// Makes and inspects the topics.
 pub struct Admin {
@@ -43,6 +52,7 @@ impl Admin {
 
     async fn make(&self, missing: &[Topic], partitions: u32) -> Result<(), Error> {
         let most = Topic::ALL.map(|topic| most_bytes(topic, &self.log).to_string());
+        let retention = millis(RETENTION);
         // With three copies an acknowledged record survives the loss of one broker, and so does appending.
         let in_sync = if self.log.replication >= 3 { "2" } else { "1" };
         let topics: Vec<NewTopic<'_>> = missing
@@ -51,6 +61,9 @@ impl Admin {
                 let replication = TopicReplication::Fixed(i32::from(self.log.replication));
                 NewTopic::new(self.names.get(*topic), partitions.cast_signed(), replication)
                     .set("max.message.bytes", &most[*topic as usize])
+                    .set("cleanup.policy", "delete")
+                    .set("retention.ms", &retention)
+                    .set("retention.bytes", "-1")
                     .set("min.insync.replicas", in_sync)
                     .set("message.timestamp.type", "LogAppendTime")
                     .set("unclean.leader.election.enable", "false")
@@ -68,6 +81,65 @@ impl Admin {
         }
         Ok(())
     }
+
+    /// What is set on `topics` that can cost records. A topic that may not be looked at has nothing to show.
+    async fn faults(&self, topics: &[Topic]) -> Result<[Vec<String>; Topic::ALL.len()], Error> {
+        let mut faults = <[Vec<String>; Topic::ALL.len()]>::default();
+        let wanted: Vec<_> =
+            topics.iter().map(|topic| ResourceSpecifier::Topic(self.names.get(*topic))).collect();
+        let options = AdminOptions::new().request_timeout(Some(self.patience));
+        for (topic, found) in topics.iter().zip(self.described(&wanted, &options).await?) {
+            match found {
+                Ok(resource) => {
+                    let set = |key: &str| resource.get(key).and_then(|entry| entry.value.clone());
+                    faults[*topic as usize] = wrong(*topic, &self.log, set);
+                }
+                Err(code) => {
+                    tracing::warn!(topic = self.names.get(*topic), %code, "the settings of a topic cannot be seen");
+                }
+            }
+        }
+        Ok(faults)
+    }
+
+    async fn described(
+        &self,
+        wanted: &[ResourceSpecifier<'_>],
+        options: &AdminOptions,
+    ) -> Result<Vec<ConfigResourceResult>, Error> {
+        // None asked for is an error to the driver.
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.client.describe_configs(wanted, options).await.map_err(failed)
+    }
+}
+
+/// What is wrong with a topic that has these settings.
+fn wrong(topic: Topic, log: &LogSettings, set: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let number = |key| set(key).and_then(|value| value.parse::<i64>().ok());
+    let mut wrong = Vec::new();
+    // A negative one is none.
+    if let Some(kept) = number("retention.ms").filter(|kept| (0..RETENTION.as_millis() as i64).contains(kept))
+    {
+        let least = RETENTION.as_millis();
+        wrong.push(format!(
+            "retention.ms is {kept}, below {least}: records may be deleted while they are alive"
+        ));
+    }
+    if let Some(bytes) = number("retention.bytes").filter(|bytes| *bytes >= 0) {
+        wrong.push(format!("retention.bytes is {bytes}: records may be deleted while they are alive"));
+    }
+    let most = most_bytes(topic, log);
+    if let Some(taken) = number("max.message.bytes").filter(|taken| *taken < most as i64) {
+        wrong.push(format!("max.message.bytes is {taken}, below {most}: large records are refused"));
+    }
+    if let Some(policy) = set("cleanup.policy").filter(|policy| policy.contains("compact")) {
+        wrong.push(format!(
+            "cleanup.policy is {policy}: all but the last record of a recipient may be deleted"
+        ));
+    }
+    wrong
 }
 
 #[async_trait]
@@ -89,12 +161,50 @@ impl Provision for Admin {
             }
         }
         found(&self.names, &after, &Topic::ALL)?;
-        let state = |topic| TopicState {
+        let mut faults = self.faults(&present).await?;
+        let state = |topic: Topic| TopicState {
             topic,
             name: self.names.get(topic).to_owned(),
             partitions,
             created: missing.contains(&topic),
+            faults: std::mem::take(&mut faults[topic as usize]),
         };
         Ok(Topic::ALL.into_iter().map(state).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong_with(set: &[(&str, &str)]) -> Vec<String> {
+        let find =
+            |key: &str| set.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned());
+        wrong(Topic::Parked, &LogSettings::default(), find)
+    }
+
+    #[test]
+    fn topics_that_keep_everything_have_no_fault() {
+        let retention = millis(RETENTION);
+        for kept in [retention.as_str(), "-1"] {
+            let set = [("retention.ms", kept), ("retention.bytes", "-1"), ("cleanup.policy", "delete")];
+            assert_eq!(wrong_with(&set), Vec::<String>::new());
+        }
+        assert_eq!(wrong_with(&[]), Vec::<String>::new(), "what is not seen is not blamed");
+    }
+
+    #[test]
+    fn every_setting_that_can_cost_records_is_named() {
+        let set = [
+            ("retention.ms", "604800000"),
+            ("retention.bytes", "1073741824"),
+            ("max.message.bytes", "1048588"),
+            ("cleanup.policy", "compact,delete"),
+        ];
+        let found = wrong_with(&set);
+        assert_eq!(found.len(), set.len());
+        assert!(
+            found.iter().zip(set).all(|(text, (key, value))| text.starts_with(&format!("{key} is {value}")))
+        );
     }
 }
