@@ -11,7 +11,7 @@ mod on_both {
 
 async fn what_expired_before_its_recipient_came_is_a_gap(pipeline: Pipeline) {
     for number in 0..3 {
-        pipeline.try_send("alice", &json!(number), Some(1)).await.unwrap();
+        pipeline.producer().try_send("alice", &json!(number), Some(1)).await.unwrap();
     }
     // Time itself is what is waited for: the second in which they live.
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;

@@ -17,10 +17,9 @@ async fn every_202_survives_the_receivers_death(mut pipeline: Pipeline) {
     let mut unanswered = 0;
     for round in 0..3 {
         // Thirty at once, and the kill in the middle of them.
-        let pipeline_ref = &pipeline;
-        let mut sends: futures_util::stream::FuturesUnordered<_> = (0..30)
-            .map(|number| async move { pipeline_ref.try_send("alice", &json!([round, number]), None).await })
-            .collect();
+        let producer = pipeline.producer();
+        let send = async |number| producer.try_send("alice", &json!([round, number]), None).await;
+        let mut sends: futures_util::stream::FuturesUnordered<_> = (0..30).map(send).collect();
         let mut answered = 0;
         while answered < 15 {
             match futures_util::StreamExt::next(&mut sends).await.expect("thirty were sent") {
@@ -45,7 +44,8 @@ async fn every_202_survives_the_receivers_death(mut pipeline: Pipeline) {
 
     // And what is not answered 202 says so in a way a producer can act on.
     let refused = pipeline
-        .producer("/v1/notifications")
+        .producer()
+        .post("/v1/notifications")
         .json(&json!({"to": {"recipient": "no/such"}, "type": "t", "content": 1}))
         .timeout(Duration::from_secs(15))
         .send()

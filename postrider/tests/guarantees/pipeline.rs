@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -25,9 +26,8 @@ pub enum Column {
 /// A running pipeline.
 pub struct Pipeline {
     pub column: Column,
-    pub receiver: String,
+    producer: Producer,
     pub distributor: String,
-    pub api_key: String,
     settings: PathBuf,
     processes: Vec<Process>,
     dir: TempDir,
@@ -108,9 +108,8 @@ impl Pipeline {
         std::fs::write(&settings, text).unwrap();
         let mut pipeline = Self {
             column,
-            receiver: String::new(),
+            producer: Producer::default(),
             distributor: String::new(),
-            api_key: String::new(),
             settings,
             processes: Vec::new(),
             dir,
@@ -126,7 +125,7 @@ impl Pipeline {
             }
         }
         pipeline.find_addresses().await;
-        pipeline.api_key = pipeline.find_key();
+        pipeline.producer.api_key = pipeline.find_key();
         pipeline
     }
 
@@ -189,7 +188,9 @@ impl Pipeline {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             };
             let url = |name: &str| found[name].as_str().map(|address| format!("http://{address}"));
-            self.receiver = url("receiver").unwrap_or_else(|| self.receiver.clone());
+            if let Some(receiver) = url("receiver") {
+                *self.producer.receiver.lock().unwrap() = receiver;
+            }
             self.distributor = url("distributor").unwrap_or_else(|| self.distributor.clone());
         }
     }
@@ -247,15 +248,34 @@ impl Pipeline {
         jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
     }
 
+    /// A producer of this pipeline. It finds the receiver again after a restart.
+    pub fn producer(&self) -> Producer {
+        self.producer.clone()
+    }
+
     /// POSTs `content` to `recipient` and answers the id, once it is accepted.
     pub async fn send(&self, recipient: &str, content: &Value) -> String {
-        match self.try_send(recipient, content, None).await {
+        match self.producer.try_send(recipient, content, None).await {
             Ok(id) => id,
             Err(answer) => panic!("not accepted: {answer}\n{}", self.logs()),
         }
     }
+}
 
-    /// As [`Pipeline::send`] with a TTL in seconds, or why it was not accepted.
+/// A producer with its key.
+#[derive(Clone, Default)]
+pub struct Producer {
+    receiver: Arc<Mutex<String>>,
+    pub api_key: String,
+}
+
+impl Producer {
+    /// Where the receiver listens now.
+    pub fn receiver(&self) -> String {
+        self.receiver.lock().unwrap().clone()
+    }
+
+    /// POSTs `content` to `recipient` with a TTL in seconds; the id, or why it was not accepted.
     pub async fn try_send(
         &self,
         recipient: &str,
@@ -266,9 +286,7 @@ impl Pipeline {
         if let Some(ttl) = ttl {
             body["ttl"] = json!(ttl);
         }
-        let url = format!("{}/v1/notifications", self.receiver);
-        let request =
-            http().post(url).bearer_auth(&self.api_key).json(&body).timeout(Duration::from_secs(15));
+        let request = self.post("/v1/notifications").json(&body).timeout(Duration::from_secs(15));
         let answer = request.send().await.map_err(|error| error.to_string())?;
         let status = answer.status();
         let body: Value = answer.json().await.map_err(|error| error.to_string())?;
@@ -279,9 +297,9 @@ impl Pipeline {
         }
     }
 
-    /// Where the producer API is, with its key, for tests that speak to it themselves.
-    pub fn producer(&self, path: &str) -> reqwest::RequestBuilder {
-        http().post(format!("{}{path}", self.receiver)).bearer_auth(&self.api_key)
+    /// A request to the producers' API, for tests that speak to it themselves.
+    pub fn post(&self, path: &str) -> reqwest::RequestBuilder {
+        http().post(format!("{}{path}", self.receiver())).bearer_auth(&self.api_key)
     }
 }
 
