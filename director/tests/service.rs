@@ -5,6 +5,8 @@
 
 #[path = "service/node.rs"]
 mod node;
+#[path = "service/rebalance.rs"]
+mod rebalance;
 #[path = "service/stage.rs"]
 mod stage;
 

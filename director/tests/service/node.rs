@@ -106,7 +106,9 @@ impl Node {
     pub(crate) fn release(&self, session: SessionId) {
         let mut sessions = self.link.sessions.lock().unwrap();
         sessions.moods.insert(session, Mood::Acknowledge);
-        for (position, answers) in sessions.open.remove(&session).unwrap_or_default() {
+        let open = sessions.open.remove(&session).unwrap_or_default();
+        // A director that is gone hears nothing.
+        for (position, answers) in open.into_iter().filter(|(_, answers)| !answers.is_closed()) {
             answers.try_send(verdict(session, position, &Verdict::Acknowledged)).unwrap();
         }
     }

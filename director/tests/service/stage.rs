@@ -127,8 +127,16 @@ impl Stage {
 
     /// Another recipient of the same partition.
     pub(crate) fn sibling_of(&self, recipient: &str) -> String {
-        let home = self.partition(recipient);
-        (0..100).map(|n| format!("acme/sibling-{n}")).find(|key| self.partition(key) == home).unwrap()
+        self.one_of(self.partition(recipient), "sibling")
+    }
+
+    /// A recipient of each partition.
+    pub(crate) fn one_of_each(&self, name: &str) -> Vec<String> {
+        (0..PARTITIONS).map(|partition| self.one_of(PartitionId(partition), name)).collect()
+    }
+
+    fn one_of(&self, home: PartitionId, name: &str) -> String {
+        (0..100).map(|n| format!("acme/{name}-{n}")).find(|key| self.partition(key) == home).unwrap()
     }
 
     /// The offsets stored for a recipient, as a session would page through them.
