@@ -315,5 +315,9 @@ impl Section for Config {
         if archiver.waiting_records < archiver.rows {
             mistakes.report("archiver.waiting_records", "must not be below archiver.rows");
         }
+        // Else a batch would never get old enough.
+        if archiver.verify_ms <= archiver.age_ms {
+            mistakes.report("archiver.verify_ms", "must be above archiver.age_ms");
+        }
     }
 }

@@ -106,7 +106,8 @@ struct Reader {
 
 impl Reader {
     fn seek(&mut self, to: u64) {
-        self.held.clear();
+        let held = std::mem::take(&mut self.held);
+        self.ended(&held);
         if self.reading.seek(to, Instant::now().into_std()) {
             self.assignment.progress.seek(self.assignment.partition, to);
         }
@@ -121,7 +122,10 @@ impl Reader {
     /// # Cancel safety
     /// Cancel safe: what was taken is in the next batch.
     async fn batch(&mut self) -> Vec<Fetched> {
-        self.assignment.intake.arrival().await;
+        // What a call that was given up had taken waits for no arrival: there may be none for hours.
+        if self.held.is_empty() {
+            self.assignment.intake.arrival().await;
+        }
         let deadline = Instant::now() + self.settings.age_ms;
         loop {
             let room = self.settings.rows.saturating_sub(self.held.len());
@@ -165,4 +169,61 @@ fn size_bytes(records: &[Fetched]) -> usize {
 /// The shortest wait between pages of a slow scan, so that at most `rate` recipients a second are touched.
 pub(super) fn pace(recipients: usize, rate: u32) -> Duration {
     Duration::from_secs_f64(recipients as f64 / f64::from(rate.max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use shared::clock::Timestamp;
+    use shared::log::{Entry, Progress};
+    use shared::position::PartitionId;
+
+    use super::*;
+    use crate::intake::{Intake, Limits};
+
+    struct Unheard;
+
+    impl Progress for Unheard {
+        fn finish(&self, _partition: PartitionId, _next: u64) {}
+        fn pause(&self, _partition: PartitionId) {}
+        fn resume(&self, _partition: PartitionId) {}
+        fn seek(&self, _partition: PartitionId, _offset: u64) {}
+    }
+
+    fn reader() -> Reader {
+        let (partition, progress) = (PartitionId(0), Arc::new(Unheard));
+        let limits = Limits { records: 100, bytes: 1 << 20 };
+        let intake = Arc::new(Intake::new("tests", partition, progress.clone(), limits));
+        let settings = ArchiverSettings { age_ms: Duration::from_millis(20), ..ArchiverSettings::default() };
+        Reader {
+            assignment: Assignment { partition, from: 0, intake, progress, drain: Default::default() },
+            reading: Reading::new(0, settings.seek_settle_ms),
+            held: Vec::new(),
+            settings: Arc::new(settings),
+        }
+    }
+
+    fn record(offset: u64) -> Fetched {
+        let timestamp = Timestamp::from_millis(1);
+        Fetched { partition: PartitionId(0), offset, timestamp, entry: Entry::default() }
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_when_the_wait_was_given_up_is_moved_without_another_arrival() {
+        let mut reader = reader();
+        reader.assignment.intake.put(vec![record(0)]);
+        assert!(reader.batch().now_or_never().is_none());
+        assert_eq!(reader.held.len(), 1);
+        let batch = timeout(Duration::from_secs(10), reader.batch()).await.unwrap();
+        assert_eq!(batch.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_and_is_sought_again_weighs_nothing() {
+        let mut reader = reader();
+        reader.assignment.intake.put(vec![record(0)]);
+        reader.fill(10);
+        reader.seek(0);
+        assert_eq!(reader.assignment.intake.weight(), (0, 0));
+    }
 }
