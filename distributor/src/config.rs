@@ -48,7 +48,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
-            http: HttpLimits::default(),
+            // Above the sessions: who is one too many is told so, and does not hang before the door.
+            http: HttpLimits { connections: 110_000, ..HttpLimits::default() },
             edge: EdgeSettings::default(),
             auth: AuthSettings::default(),
             session: SessionLimits::default(),
@@ -190,6 +191,12 @@ impl Section for Config {
         self.edge.check(mistakes);
         self.session.check(mistakes);
         mistakes.within("caps.sessions", self.caps.sessions, 1..=10_000_000);
+        if self.http.connections <= self.caps.sessions {
+            mistakes.report(
+                "http.connections",
+                "must be above caps.sessions, so that one more client is answered",
+            );
+        }
         mistakes.within(
             "caps.per_recipient",
             self.caps.per_recipient,
@@ -281,8 +288,9 @@ mod tests {
             "distributor.store.rows=100",
             "distributor.link.listen=\"0.0.0.0:7000\"",
             "distributor.leave.spread_ms=60000",
+            "distributor.caps.sessions=110000",
         ]);
-        assert_eq!(found.len(), 5, "{found:#?}");
+        assert_eq!(found.len(), 6, "{found:#?}");
         assert!(found.iter().any(|mistake| mistake.contains("link.secret")), "strangers would be let in");
     }
 }
