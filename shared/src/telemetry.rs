@@ -1,5 +1,7 @@
 //! Log lines and metrics of a process. Log lines carry ids, never payloads.
 
+use std::io::IsTerminal as _;
+
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::config::TelemetrySettings;
@@ -12,7 +14,9 @@ pub const SECONDS_BUCKETS: [f64; 16] =
 /// Starts log lines on standard error. Does nothing when the process already has a subscriber.
 pub fn start_logs(settings: &TelemetrySettings) {
     let filter = tracing_subscriber::EnvFilter::try_new(&settings.filter).unwrap_or_default();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     // A second start in one process (tests) keeps the first subscriber, which is what is wanted.
     let _already_started =
         if settings.json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
