@@ -2,12 +2,12 @@
 
 use postrider_distributor::auth::{AuthSettings, SigningAlgorithm};
 use shared::clock::Clock as _;
-use shared::config::Secret;
 use shared::credential::ApiSecret;
 use shared::recipient::TenantId;
 use shared::store::{ApiKey, ApiKeys as _};
 
 use super::Engines;
+use super::settings::random_secret;
 use crate::data_dir::{Credentials, DataDir};
 
 const TENANT: &str = "default";
@@ -53,10 +53,4 @@ pub(super) async fn credentials(
         engines.store.create_key(&key).await?;
     }
     Ok(())
-}
-
-/// 256 bits in 64 digits.
-fn random_secret() -> Secret {
-    let bytes: [u8; 32] = rand::random();
-    Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -1,6 +1,6 @@
 //! The sections of a pipeline in one process, and the defaults that are its own.
 
-use shared::config::{self, AdminSettings, LogSettings, Sources, StoreSettings, TelemetrySettings};
+use shared::config::{self, AdminSettings, LogSettings, Secret, Sources, StoreSettings, TelemetrySettings};
 
 use crate::relations;
 
@@ -45,10 +45,19 @@ impl Settings {
         relations::check(&mut sources, receiver, director, distributor, log);
         let (limit, mistakes) = (log.sqlite.drain_timeout_ms, sources.mistakes("director"));
         director.check_drain("log.sqlite.drain_timeout_ms", limit, mistakes);
-        // Both ends of the link are here.
+        // Both ends of the link are here, and nobody else on this machine has business with it.
+        if settings.distributor.link.secret.is_empty() && settings.director.link_secret.is_empty() {
+            settings.distributor.link.secret = random_secret();
+        }
         if settings.director.link_secret.is_empty() {
             settings.director.link_secret = settings.distributor.link.secret.clone();
         }
         sources.finish().map(|()| settings)
     }
+}
+
+/// 256 bits in 64 digits.
+pub(super) fn random_secret() -> Secret {
+    let bytes: [u8; 32] = rand::random();
+    Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
