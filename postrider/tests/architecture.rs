@@ -290,6 +290,17 @@ fn the_architecture_is_told_in_200_lines() {
 }
 
 #[test]
+fn the_architecture_names_files_that_exist() {
+    let sources = sources();
+    let told = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let paths = told.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let paths = paths.filter(|name| name.ends_with(".rs") || name.ends_with('/'));
+    let is_folder = |name: &str| sources.iter().any(|source| source.path.contains(&format!("/{name}")));
+    let missing = paths.filter(|name| !is_there(name, &sources) && !is_folder(name));
+    none(&missing.map(str::to_owned).collect::<Vec<_>>());
+}
+
+#[test]
 fn every_guarantee_names_tests_that_exist() {
     let sources = sources();
     let guarantees = std::fs::read_to_string(root().join("docs/GUARANTEES.md")).unwrap();
