@@ -32,6 +32,10 @@ engines:
 engines-stop dir:
     scripts/engines stop {{dir}}
 
+# Figures of this machine: notifications per second and memory per idle WebSocket, on both engine columns
+smoke *columns:
+    scripts/smoke {{columns}}
+
 lint:
     cargo clippy --workspace --all-targets --locked -- -D warnings
 
