@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use figment::Figment;
-use figment::providers::{Env, Format, Toml};
+use figment::providers::{Env, Format, Serialized, Toml};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -134,7 +134,8 @@ impl Sources {
     #[must_use]
     pub fn with_defaults(mut self, defaults: &[(&str, &str)]) -> Self {
         for (key, value) in defaults {
-            self.figment = self.figment.join((*key, literal(value)));
+            // A bare pair would stand in figment's global profile, above the file.
+            self.figment = self.figment.join(Serialized::default(key, literal(value)));
         }
         self
     }
@@ -264,6 +265,18 @@ mod tests {
         let log: LogSettings = sources.section();
         sources.finish().unwrap();
         assert_eq!((log.prefix.as_str(), log.partitions), ("one.", 3));
+    }
+
+    #[test]
+    fn the_file_stands_above_the_defaults_of_a_process_and_below_its_flags() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[log]\nprefix = \"file.\"\npartitions = 7\n").unwrap();
+        let overrides = ["log.partitions=12".to_owned()];
+        let defaults = [("log.prefix", "default."), ("log.partitions", "3"), ("log.epoch", "5")];
+        let mut sources = Sources::load(Some(file.path()), &overrides).unwrap().with_defaults(&defaults);
+        let log: LogSettings = sources.section();
+        sources.finish().unwrap();
+        assert_eq!((log.prefix.as_str(), log.partitions, log.epoch), ("file.", 12, 5));
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use postrider_distributor::auth::AuthSettings;
 use shared::config::Secret;
+use shared::process::SettingsFlags;
 
 use super::credentials::{DEFAULT_TENANT, Embedded, claims, recipient};
 use super::failure::Failure;
@@ -27,7 +29,7 @@ pub(super) struct Create {
     /// How long it is good, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     ttl: u64,
-    /// File with the HS256 secret (auth.secret) [default: the secret of --data-dir]
+    /// File with the HS256 secret [default: auth.secret of the settings, else the secret of --data-dir]
     #[arg(long, value_name = "FILE", conflicts_with = "private_key_file")]
     secret_file: Option<PathBuf>,
     /// File with an Ed25519 private key, PEM, whose public key is auth.public_key
@@ -39,6 +41,8 @@ pub(super) struct Create {
     /// `aud`, where auth.audience is set
     #[arg(long)]
     audience: Option<String>,
+    #[command(flatten)]
+    settings: SettingsFlags,
     #[command(flatten)]
     embedded: Embedded,
 }
@@ -55,12 +59,23 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &key)?
         }
         (None, Some(file)) => postrider_distributor::auth::mint(&claims, &read(file)?)?,
-        (None, None) => {
-            let secret = create.embedded.credentials("--secret-file")?.token_secret;
-            postrider_distributor::auth::mint(&claims, &secret)?
-        }
+        (None, None) => postrider_distributor::auth::mint(&claims, &create.secret()?)?,
     };
     Ok(print::line(signed)?)
+}
+
+impl Create {
+    /// The secret of the settings, where they have one, else the one that `standalone` made.
+    fn secret(&self) -> Result<Secret, Failure> {
+        let mut sources = self.settings.load().map_err(Failure::settings)?;
+        // A key pair, or no key at all, leaves the secret empty; what else may be wrong with [auth] is not asked here.
+        let auth: AuthSettings = sources.section();
+        if auth.secret.is_empty() {
+            return Ok(self.embedded.credentials("--secret-file, or auth.secret in --config")?.token_secret);
+        }
+        sources.finish().map_err(Failure::settings)?;
+        Ok(auth.secret)
+    }
 }
 
 fn read(file: &Path) -> Result<Secret, Failure> {

@@ -18,6 +18,7 @@ mod clients;
 mod in_the_browser;
 mod ledger;
 mod log_waits_for_the_client;
+mod operators_see_everything_but_secrets;
 mod pipeline;
 mod stored_before_new;
 

@@ -37,6 +37,7 @@ struct Process {
     role: &'static str,
     child: Child,
     address_file: PathBuf,
+    admin: String,
 }
 
 impl Drop for Process {
@@ -102,7 +103,7 @@ impl Pipeline {
             Column::Distributed => distributed_engines(&dir),
         };
         let text = format!(
-            "{engines}\n{more}\n[telemetry]\nfilter = \"info\"\njson = false\n[auth]\nalgorithm = \"HS256\"\nsecret = \"{SECRET}\"\n\
+            "{engines}\n{more}\n[telemetry]\nfilter = \"debug,sqlx=info,h2=info\"\njson = true\n[auth]\nalgorithm = \"HS256\"\nsecret = \"{SECRET}\"\n\
              allowed_origins = [\"{origin}\"]\n"
         );
         std::fs::write(&settings, text).unwrap();
@@ -170,7 +171,7 @@ impl Pipeline {
             .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("{role}: {error}"));
-        self.processes.push(Process { role, child, address_file });
+        self.processes.push(Process { role, child, address_file, admin: String::new() });
     }
 
     async fn find_addresses(&mut self) {
@@ -191,6 +192,7 @@ impl Pipeline {
             if let Some(receiver) = url("receiver") {
                 *self.producer.receiver.lock().unwrap() = receiver;
             }
+            self.processes[index].admin = url("admin").expect("every process has an operators' port");
             self.distributor = url("distributor").unwrap_or_else(|| self.distributor.clone());
         }
     }
@@ -224,20 +226,29 @@ impl Pipeline {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Everything the processes said, for a failing test.
+    /// The operators' port of every process, by role.
+    pub fn admin(&self) -> Vec<(&'static str, String)> {
+        self.processes.iter().map(|process| (process.role, process.admin.clone())).collect()
+    }
+
+    /// The end of what the processes said, for a failing test.
     pub fn logs(&self) -> String {
-        let read = |path: PathBuf| {
-            let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let read = |(path, text): (PathBuf, String)| {
             let skipped = text.lines().count().saturating_sub(60);
             format!("--- {}\n{}\n", path.display(), text.lines().skip(skipped).collect::<Vec<_>>().join("\n"))
         };
+        self.log_files().map(read).collect()
+    }
+
+    /// Everything the processes said.
+    pub fn all_logs(&self) -> String {
+        self.log_files().map(|(_path, text)| text).collect()
+    }
+
+    fn log_files(&self) -> impl Iterator<Item = (PathBuf, String)> {
         let roles = ["standalone", "receiver", "distributor", "director"];
-        roles
-            .iter()
-            .map(|role| self.dir.path().join(format!("{role}.log")))
-            .filter(|path| path.exists())
-            .map(read)
-            .collect()
+        let paths = roles.map(|role| self.dir.path().join(format!("{role}.log")));
+        paths.into_iter().filter_map(|path| std::fs::read_to_string(&path).ok().map(|text| (path, text)))
     }
 
     /// A client token for `recipient`, good for an hour.

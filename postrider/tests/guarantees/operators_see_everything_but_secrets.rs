@@ -1,0 +1,70 @@
+//! What operators are shown: every process answers on its own port, and log lines are JSON objects with ids in them, never
+//! a content, a key or a token, at the most talkative level too.
+
+use serde_json::{Value, json};
+
+use crate::clients::{Sse, WebSocket, poll};
+use crate::pipeline::{Pipeline, SECRET, http};
+
+mod on_both {
+    crate::on_both_columns!(
+        every_process_says_how_it_is,
+        log_lines_carry_ids_and_neither_contents_nor_credentials,
+    );
+}
+
+async fn get(url: &str) -> (u16, String) {
+    let answer = http().get(url).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+async fn every_process_says_how_it_is(pipeline: Pipeline) {
+    pipeline.send("alice", &json!(1)).await;
+    let mut alice = WebSocket::connect(&pipeline, "alice", json!({})).await;
+    alice.take(1).await;
+    let mut all_metrics = String::new();
+    for (role, admin) in pipeline.admin() {
+        assert_eq!(get(&format!("{admin}/livez")).await.0, 200, "{role}");
+        assert_eq!(get(&format!("{admin}/readyz")).await.0, 200, "{role}");
+        let (status, metrics) = get(&format!("{admin}/metrics")).await;
+        assert_eq!(status, 200, "{role}");
+        all_metrics.push_str(&metrics);
+    }
+    for name in [
+        "postrider_receiver_accepted_total",
+        "postrider_records_ended_total",
+        "postrider_sessions_opened_total",
+    ] {
+        assert!(all_metrics.contains(name), "{name} is not exported:\n{all_metrics}");
+    }
+}
+
+async fn log_lines_carry_ids_and_neither_contents_nor_credentials(pipeline: Pipeline) {
+    const CONTENT: &str = "what nobody but alice may read";
+    for _ in 0..3 {
+        pipeline.send("alice", &json!(CONTENT)).await;
+    }
+    let mut websocket = WebSocket::connect(&pipeline, "alice", json!({})).await;
+    let last = websocket.take(2).await.pop().unwrap();
+    drop(websocket);
+    let (polled, _cursor) = poll(&pipeline, "alice", Some(&last.cursor)).await;
+    assert_eq!(polled.len(), 1);
+    Sse::connect(&pipeline, "bob", None).await.next_frame().await;
+    // A refusal, too, is logged without what it refused.
+    let refused = pipeline.producer().post("/v1/notifications").body(format!("{{\"to\": \"{CONTENT}\"}}"));
+    assert!(refused.send().await.unwrap().status().is_client_error());
+
+    let logs = pipeline.all_logs();
+    let token = pipeline.token("alice");
+    let signature = token.rsplit_once('.').unwrap().1;
+    let key = pipeline.producer().api_key;
+    let key_secret = key.rsplit_once('_').unwrap().1;
+    for line in logs.lines().filter(|line| line.starts_with('{')) {
+        let read: Result<Value, _> = serde_json::from_str(line);
+        assert!(read.is_ok_and(|object| object["level"].is_string()), "no JSON object: {line}");
+        for secret in [CONTENT, key_secret, signature, SECRET] {
+            assert!(!line.contains(secret), "shows what it may not: {line}");
+        }
+    }
+    assert!(logs.lines().filter(|line| line.starts_with('{')).count() > 5, "{logs}");
+}
