@@ -1,4 +1,5 @@
-//! The log's metrics: their names, and what is counted under them. `engine` is `kafka` or `sqlite`.
+//! The log's metrics: their names, and what is counted under them. `engine` is `kafka` or `sqlite`. Counters are named
+//! without `_total`, here as everywhere: the exporter appends it.
 
 use std::time::Duration;
 
@@ -19,22 +20,22 @@ pub(super) fn append_failed(engine: &'static str, error: &Error) {
         Error::Rejected(_) => "rejected",
         Error::Closed => "closed",
     };
-    counter!("postrider_log_append_failed_total", "engine" => engine, "reason" => reason).increment(1);
+    counter!("postrider_log_append_failed", "engine" => engine, "reason" => reason).increment(1);
 }
 
 /// Records handed to consumers.
 pub(super) fn fetched(engine: &'static str, records: usize) {
-    counter!("postrider_log_fetched_total", "engine" => engine).increment(records as u64);
+    counter!("postrider_log_fetched", "engine" => engine).increment(records as u64);
 }
 
 /// Rebalances that a member is told of; `kind` is `assigned`, `revoked` or `lost`.
 pub(super) fn rebalanced(engine: &'static str, kind: &'static str) {
-    counter!("postrider_log_rebalances_total", "engine" => engine, "kind" => kind).increment(1);
+    counter!("postrider_log_rebalances", "engine" => engine, "kind" => kind).increment(1);
 }
 
 /// Errors that an adapter lives through by itself, by the part it happened in.
 pub(super) fn trouble(engine: &'static str, part: &'static str) {
-    counter!("postrider_log_trouble_total", "engine" => engine, "part" => part).increment(1);
+    counter!("postrider_log_trouble", "engine" => engine, "part" => part).increment(1);
 }
 
 /// Records of one SQLite transaction.
@@ -44,10 +45,10 @@ pub(super) fn group_committed(records: usize) {
 
 /// Records that retention deleted from SQLite.
 pub(super) fn pruned(records: u64) {
-    counter!("postrider_log_pruned_total").increment(records);
+    counter!("postrider_log_pruned").increment(records);
 }
 
 /// Kafka producers rebuilt after a fatal error.
 pub(super) fn producer_rebuilt() {
-    counter!("postrider_log_producer_rebuilds_total").increment(1);
+    counter!("postrider_log_producer_rebuilds").increment(1);
 }
