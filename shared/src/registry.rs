@@ -8,6 +8,7 @@
 pub mod contract;
 mod entry;
 pub mod memory;
+mod metrics;
 pub mod redis;
 
 use std::time::Duration;

@@ -7,6 +7,7 @@
 mod columns;
 pub mod contract;
 mod failure;
+mod metrics;
 pub mod postgres;
 pub mod sqlite;
 

@@ -2,7 +2,10 @@
 
 use std::io::IsTerminal as _;
 
+use metrics::histogram;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+use tokio::time::Instant;
 
 use crate::config::TelemetrySettings;
 
@@ -31,4 +34,19 @@ pub fn start_metrics() -> Result<PrometheusHandle, BuildError> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS_BUCKETS)?
         .with_recommended_naming(true)
         .install_recorder()
+}
+
+/// Times `call`, an `operation` of a port on `engine`, under `name`; `word` says an error in one word of a few. A call
+/// that is dropped before it answers is not recorded.
+pub(crate) async fn timed<T, E>(
+    (name, engine, operation): (&'static str, &'static str, &'static str),
+    word: impl FnOnce(&E) -> &'static str,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let asked = Instant::now();
+    let answer = call.await;
+    let outcome = answer.as_ref().err().map_or("ok", word);
+    histogram!(name, "engine" => engine, "operation" => operation, "outcome" => outcome)
+        .record(asked.elapsed().as_secs_f64());
+    answer
 }

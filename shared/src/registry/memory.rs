@@ -7,11 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::entry::Entry;
-use super::{Error, Flag, FlagReading, Flags, Node, Nodes, RegistryEpoch, Route, Routes};
+use super::{Error, Flag, FlagReading, Flags, Node, Nodes, RegistryEpoch, Route, Routes, metrics};
 use crate::clock::{Clock, Timestamp};
 use crate::delivery::NodeId;
 use crate::position::PartitionId;
 use crate::recipient::Recipient;
+
+const ENGINE: &str = "memory";
 
 /// A registry that lives and dies with the process. It holds one entry per connected or flagged recipient.
 pub struct Registry {
@@ -75,104 +77,134 @@ impl Content {
 #[async_trait]
 impl Routes for Registry {
     async fn register(&self, routes: &[(Recipient, Route)]) -> Result<(), Error> {
-        let now = self.clock.now();
-        let mut content = self.content();
-        content.expire_leases(now);
-        let leased: Vec<NodeId> = content.leases.keys().copied().collect();
-        for (recipient, route) in routes {
-            content.change(recipient, |entry| entry.enter(*route, |node| leased.contains(&node)));
-        }
-        Ok(())
+        let call = async {
+            let now = self.clock.now();
+            let mut content = self.content();
+            content.expire_leases(now);
+            let leased: Vec<NodeId> = content.leases.keys().copied().collect();
+            for (recipient, route) in routes {
+                content.change(recipient, |entry| entry.enter(*route, |node| leased.contains(&node)));
+            }
+            Ok(())
+        };
+        metrics::timed(ENGINE, "register", call).await
     }
 
     async fn remove(&self, routes: &[(Recipient, Route)]) -> Result<(), Error> {
-        let mut content = self.content();
-        for (recipient, route) in routes {
-            content.change(recipient, |entry| entry.leave(*route));
-        }
-        Ok(())
+        let call = async {
+            let mut content = self.content();
+            for (recipient, route) in routes {
+                content.change(recipient, |entry| entry.leave(*route));
+            }
+            Ok(())
+        };
+        metrics::timed(ENGINE, "remove", call).await
     }
 
     async fn lookup(&self, recipients: &[Recipient]) -> Result<Vec<Vec<Route>>, Error> {
-        let now = self.clock.now();
-        let mut content = self.content();
-        content.expire_leases(now);
-        let content = &*content;
-        let leased = |route: &Route| content.leases.contains_key(&route.node);
-        let routes = |recipient| {
-            content
-                .entries
-                .get(recipient)
-                .map_or_else(Vec::new, |entry: &Entry| entry.routes.iter().copied().filter(leased).collect())
+        let call = async {
+            let now = self.clock.now();
+            let mut content = self.content();
+            content.expire_leases(now);
+            let content = &*content;
+            let leased = |route: &Route| content.leases.contains_key(&route.node);
+            let routes = |recipient| {
+                content.entries.get(recipient).map_or_else(Vec::new, |entry: &Entry| {
+                    entry.routes.iter().copied().filter(leased).collect()
+                })
+            };
+            Ok(recipients.iter().map(routes).collect())
         };
-        Ok(recipients.iter().map(routes).collect())
+        metrics::timed(ENGINE, "lookup", call).await
     }
 }
 
 #[async_trait]
 impl Nodes for Registry {
     async fn renew(&self, node: &Node, ttl: Duration) -> Result<RegistryEpoch, Error> {
-        let until = self.clock.now().after(ttl);
-        let mut content = self.content();
-        content.leases.insert(node.id, Lease { address: node.address.clone(), until });
-        Ok(*content.epoch.get_or_insert_with(|| RegistryEpoch(rand::random())))
+        let call = async {
+            let until = self.clock.now().after(ttl);
+            let mut content = self.content();
+            content.leases.insert(node.id, Lease { address: node.address.clone(), until });
+            Ok(*content.epoch.get_or_insert_with(|| RegistryEpoch(rand::random())))
+        };
+        metrics::timed(ENGINE, "renew", call).await
     }
 
     async fn release(&self, node: NodeId) -> Result<(), Error> {
-        self.content().leases.remove(&node);
-        Ok(())
+        let call = async {
+            self.content().leases.remove(&node);
+            Ok(())
+        };
+        metrics::timed(ENGINE, "release", call).await
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, Error> {
-        let now = self.clock.now();
-        let mut content = self.content();
-        content.expire_leases(now);
-        let node = |(id, lease): (&NodeId, &Lease)| Node { id: *id, address: lease.address.clone() };
-        Ok(content.leases.iter().map(node).collect())
+        let call = async {
+            let now = self.clock.now();
+            let mut content = self.content();
+            content.expire_leases(now);
+            let node = |(id, lease): (&NodeId, &Lease)| Node { id: *id, address: lease.address.clone() };
+            Ok(content.leases.iter().map(node).collect())
+        };
+        metrics::timed(ENGINE, "nodes", call).await
     }
 }
 
 #[async_trait]
 impl Flags for Registry {
     async fn mark(&self, marks: &[(Recipient, u64)]) -> Result<(), Error> {
-        let mut content = self.content();
-        for (recipient, upto) in marks {
-            content.change(recipient, |entry| entry.mark(*upto));
-        }
-        Ok(())
+        let call = async {
+            let mut content = self.content();
+            for (recipient, upto) in marks {
+                content.change(recipient, |entry| entry.mark(*upto));
+            }
+            Ok(())
+        };
+        metrics::timed(ENGINE, "mark", call).await
     }
 
     async fn advance(&self, partition: PartitionId, from: Option<u64>, to: u64) -> Result<(), Error> {
-        let mut content = self.content();
-        if content.flagged.get(&partition).copied() != from {
-            return Err(Error::Conflict);
-        }
-        content.flagged.insert(partition, to);
-        Ok(())
+        let call = async {
+            let mut content = self.content();
+            if content.flagged.get(&partition).copied() != from {
+                return Err(Error::Conflict);
+            }
+            content.flagged.insert(partition, to);
+            Ok(())
+        };
+        metrics::timed(ENGINE, "advance", call).await
     }
 
     async fn flagged_upto(&self, partition: PartitionId) -> Result<Option<u64>, Error> {
-        Ok(self.content().flagged.get(&partition).copied())
+        let call = async { Ok(self.content().flagged.get(&partition).copied()) };
+        metrics::timed(ENGINE, "flagged_upto", call).await
     }
 
     async fn read(&self, recipients: &[(Recipient, PartitionId)]) -> Result<Vec<FlagReading>, Error> {
-        let content = self.content();
-        let reading = |(recipient, partition): &(Recipient, PartitionId)| {
-            let entry = content.entries.get(recipient);
-            FlagReading {
-                flag: entry.map_or(Flag::Unknown, |entry| entry.flag),
-                version: entry.map_or(0, |entry| entry.version),
-                flagged_upto: content.flagged.get(partition).copied(),
-            }
+        let call = async {
+            let content = self.content();
+            let reading = |(recipient, partition): &(Recipient, PartitionId)| {
+                let entry = content.entries.get(recipient);
+                FlagReading {
+                    flag: entry.map_or(Flag::Unknown, |entry| entry.flag),
+                    version: entry.map_or(0, |entry| entry.version),
+                    flagged_upto: content.flagged.get(partition).copied(),
+                }
+            };
+            Ok(recipients.iter().map(reading).collect())
         };
-        Ok(recipients.iter().map(reading).collect())
+        metrics::timed(ENGINE, "read", call).await
     }
 
     async fn clear(&self, recipients: &[(Recipient, u64)]) -> Result<Vec<bool>, Error> {
-        let mut content = self.content();
-        let clear = |(recipient, version): &(Recipient, u64)| {
-            content.change(recipient, |entry| entry.clear(*version))
+        let call = async {
+            let mut content = self.content();
+            let clear = |(recipient, version): &(Recipient, u64)| {
+                content.change(recipient, |entry| entry.clear(*version))
+            };
+            Ok(recipients.iter().map(clear).collect())
         };
-        Ok(recipients.iter().map(clear).collect())
+        metrics::timed(ENGINE, "clear", call).await
     }
 }

@@ -24,11 +24,13 @@ use tokio::time::Instant;
 use self::connection::Connection;
 use self::leases::Leases;
 use super::entry::{Entry, pack_route};
-use super::{Error, Node, Nodes, RegistryEpoch, Route, Routes};
+use super::{Error, Node, Nodes, RegistryEpoch, Route, Routes, metrics};
 use crate::config::RedisSettings;
 use crate::delivery::NodeId;
 use crate::recipient::Recipient;
 use crate::topic::partition_of;
+
+const ENGINE: &str = "redis";
 
 /// The registry in Redis. Connects when first used, and again whenever the connection is lost.
 pub struct Registry {
@@ -84,10 +86,17 @@ impl Registry {
         listed.into_iter().map(node).collect()
     }
 
+    async fn fetch_nodes(&self) -> Result<Vec<Node>, Error> {
+        let mut pipeline = redis::pipe();
+        pipeline.add_command(scripts::call(&scripts::NODES, &self.nodes_key));
+        let (listed,): (Vec<(String, String)>,) = self.connection.send(&pipeline).await?;
+        self.parse_nodes(listed)
+    }
+
     /// Fetches the leases, and remembers that each of `sought` was looked for.
     async fn fetch_leases(&self, sought: &[Entry]) -> Result<(), Error> {
         let asked = Instant::now();
-        let live = self.nodes().await?.into_iter().map(|node| node.id).collect();
+        let live = self.fetch_nodes().await?.into_iter().map(|node| node.id).collect();
         self.leases().replace(live, nodes_of(sought), asked);
         Ok(())
     }
@@ -150,72 +159,88 @@ impl Routes for Registry {
         if routes.is_empty() {
             return Ok(());
         }
-        let all: Vec<_> = routes.iter().collect();
-        let entered = self.enter(&all, None).await?;
-        let full: Vec<_> =
-            all.into_iter().zip(entered).filter(|(_, entered)| !entered).map(|(route, _)| route).collect();
-        if full.is_empty() {
-            return Ok(());
-        }
-        // Seldom: somebody has as many sessions as are allowed, and it matters whose nodes live.
-        let nodes = self.nodes().await?;
-        let leased: Vec<u8> = nodes.iter().flat_map(|node| node.id.0.to_be_bytes()).collect();
-        self.enter(&full, Some(&leased)).await?;
-        Ok(())
+        let call = async {
+            let all: Vec<_> = routes.iter().collect();
+            let entered = self.enter(&all, None).await?;
+            let full: Vec<_> = all
+                .into_iter()
+                .zip(entered)
+                .filter(|(_, entered)| !entered)
+                .map(|(route, _)| route)
+                .collect();
+            if full.is_empty() {
+                return Ok(());
+            }
+            // Seldom: somebody has as many sessions as are allowed, and it matters whose nodes live.
+            let nodes = self.fetch_nodes().await?;
+            let leased: Vec<u8> = nodes.iter().flat_map(|node| node.id.0.to_be_bytes()).collect();
+            self.enter(&full, Some(&leased)).await?;
+            Ok(())
+        };
+        metrics::timed(ENGINE, "register", call).await
     }
 
     async fn remove(&self, routes: &[(Recipient, Route)]) -> Result<(), Error> {
         if routes.is_empty() {
             return Ok(());
         }
-        let mut pipeline = redis::pipe();
-        for (recipient, route) in routes {
-            let (bucket, field) = self.place(recipient);
-            let mut command = scripts::call(&scripts::REMOVE, &bucket);
-            command.arg(field).arg(&pack_route(*route)[..]);
-            pipeline.add_command(command).ignore();
-        }
-        self.connection.send(&pipeline).await
+        let call = async {
+            let mut pipeline = redis::pipe();
+            for (recipient, route) in routes {
+                let (bucket, field) = self.place(recipient);
+                let mut command = scripts::call(&scripts::REMOVE, &bucket);
+                command.arg(field).arg(&pack_route(*route)[..]);
+                pipeline.add_command(command).ignore();
+            }
+            self.connection.send(&pipeline).await
+        };
+        metrics::timed(ENGINE, "remove", call).await
     }
 
     async fn lookup(&self, recipients: &[Recipient]) -> Result<Vec<Vec<Route>>, Error> {
         if recipients.is_empty() {
             return Ok(Vec::new());
         }
-        let entries = self.entries(recipients).await?;
-        let lacks = self.leases().lacks(nodes_of(&entries), Instant::now());
-        if lacks {
-            self.fetch_leases(&entries).await?;
-        }
-        let leases = self.leases();
-        let living =
-            |entry: Entry| entry.routes.into_iter().filter(|route| leases.holds(route.node)).collect();
-        Ok(entries.into_iter().map(living).collect())
+        let call = async {
+            let entries = self.entries(recipients).await?;
+            let lacks = self.leases().lacks(nodes_of(&entries), Instant::now());
+            if lacks {
+                self.fetch_leases(&entries).await?;
+            }
+            let leases = self.leases();
+            let living =
+                |entry: Entry| entry.routes.into_iter().filter(|route| leases.holds(route.node)).collect();
+            Ok(entries.into_iter().map(living).collect())
+        };
+        metrics::timed(ENGINE, "lookup", call).await
     }
 }
 
 #[async_trait]
 impl Nodes for Registry {
     async fn renew(&self, node: &Node, ttl: Duration) -> Result<RegistryEpoch, Error> {
-        let mut command = scripts::call(&scripts::RENEW, &self.nodes_key);
-        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        command.arg(node.id.to_string()).arg(ttl_ms).arg(&node.address).arg(rand::random::<u64>());
-        let mut pipeline = redis::pipe();
-        pipeline.add_command(command);
-        let (epoch,): (u64,) = self.connection.send(&pipeline).await?;
-        Ok(RegistryEpoch(epoch))
+        let call = async {
+            let mut command = scripts::call(&scripts::RENEW, &self.nodes_key);
+            let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+            command.arg(node.id.to_string()).arg(ttl_ms).arg(&node.address).arg(rand::random::<u64>());
+            let mut pipeline = redis::pipe();
+            pipeline.add_command(command);
+            let (epoch,): (u64,) = self.connection.send(&pipeline).await?;
+            Ok(RegistryEpoch(epoch))
+        };
+        metrics::timed(ENGINE, "renew", call).await
     }
 
     async fn release(&self, node: NodeId) -> Result<(), Error> {
-        let mut pipeline = redis::pipe();
-        pipeline.hdel(&self.nodes_key, node.to_string()).ignore();
-        self.connection.send(&pipeline).await
+        let call = async {
+            let mut pipeline = redis::pipe();
+            pipeline.hdel(&self.nodes_key, node.to_string()).ignore();
+            self.connection.send(&pipeline).await
+        };
+        metrics::timed(ENGINE, "release", call).await
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, Error> {
-        let mut pipeline = redis::pipe();
-        pipeline.add_command(scripts::call(&scripts::NODES, &self.nodes_key));
-        let (listed,): (Vec<(String, String)>,) = self.connection.send(&pipeline).await?;
-        self.parse_nodes(listed)
+        metrics::timed(ENGINE, "nodes", self.fetch_nodes()).await
     }
 }

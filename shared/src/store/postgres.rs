@@ -20,9 +20,11 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use self::weeks::Weeks;
 use super::columns::{signed, wide};
 use super::failure::{Failure, Held, SchemaMissing, within};
-use super::{Error, Migrate};
+use super::{Error, Migrate, metrics};
 use crate::config::{PostgresSettings, StoreSettings};
 use crate::position::PartitionId;
+
+const ENGINE: &str = "postgres";
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations/postgres");
 
@@ -64,8 +66,22 @@ impl Store {
         Ok(Arc::new(Self { pool, options, timeout: postgres.timeout_ms, settings, weeks: Weeks::default() }))
     }
 
-    async fn within<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Error> {
-        within(self.timeout, classify, work).await
+    fn within<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> impl Future<Output = Result<T, Error>> {
+        self.within_limit(operation, self.timeout, work)
+    }
+
+    fn within_limit<T>(
+        &self,
+        operation: &'static str,
+        limit: Duration,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> impl Future<Output = Result<T, Error>> {
+        // In a box: the driver's futures are large, and each layer around one would hold a copy.
+        metrics::timed(ENGINE, operation, within(limit, classify, Box::pin(work)))
     }
 
     async fn hold(&self) -> Result<Held<Postgres>, Failure> {
@@ -86,7 +102,7 @@ impl Migrate for Store {
             pool.close().await;
             Ok(MIGRATOR.iter().count() as u64)
         };
-        within(self.settings.migrate_timeout_ms, classify, work).await
+        self.within_limit("migrate", self.settings.migrate_timeout_ms, work).await
     }
 
     async fn is_current(&self) -> Result<bool, Error> {
@@ -102,7 +118,7 @@ impl Migrate for Store {
                 applied.iter().any(|(version, sum)| *version == needed.version && **sum == *needed.checksum)
             }))
         };
-        self.within(work).await
+        self.within("is_current", work).await
     }
 }
 

@@ -6,12 +6,12 @@ use sqlx::Connection as _;
 use super::batch::Batch;
 use super::snapshot::{self, Asked};
 use super::weeks::lacks_week;
-use super::{Store, advance, classify, progress};
+use super::{Store, advance, progress};
 use crate::clock::Timestamp;
 use crate::position::{Cursor, PartitionId};
 use crate::recipient::Recipient;
 use crate::store::columns;
-use crate::store::failure::{Failure, within};
+use crate::store::failure::Failure;
 use crate::store::{Error, GapCause, Inbox, Page, PageRequest, StoredRow};
 
 pub(super) const TOPIC: &str = "parked";
@@ -25,7 +25,7 @@ impl Inbox for Store {
             held.release();
             Ok(upto)
         };
-        self.within(work).await
+        self.within("archived_upto", work).await
     }
 
     async fn archive(
@@ -49,7 +49,7 @@ impl Inbox for Store {
                 answer => answer,
             }
         };
-        self.within(work).await
+        self.within("archive", work).await
     }
 
     async fn pages(&self, requests: &[PageRequest]) -> Result<Vec<Page>, Error> {
@@ -64,7 +64,7 @@ impl Inbox for Store {
             held.release();
             Ok(pages)
         };
-        self.within(work).await
+        self.within("pages", work).await
     }
 
     async fn delete(&self, acknowledged: &[(Recipient, Cursor)]) -> Result<(), Error> {
@@ -84,11 +84,11 @@ impl Inbox for Store {
             held.release();
             Ok(())
         };
-        self.within(work).await
+        self.within("delete", work).await
     }
 
     async fn expire(&self, now: Timestamp, limit: u32) -> Result<u64, Error> {
-        within(self.settings.expire_timeout_ms, classify, self.expire_weeks(now, limit)).await
+        self.within_limit("expire", self.settings.expire_timeout_ms, self.expire_weeks(now, limit)).await
     }
 
     async fn recipients(
@@ -112,7 +112,7 @@ impl Inbox for Store {
             held.release();
             found.iter().map(|(tenant, id)| columns::recipient(tenant, id)).collect()
         };
-        self.within(work).await
+        self.within("recipients", work).await
     }
 }
 

@@ -21,7 +21,7 @@ impl DeadLetters for Store {
             held.release();
             Ok(upto)
         };
-        self.within(work).await
+        self.within("dead_upto", work).await
     }
 
     async fn archive_dead(
@@ -46,7 +46,7 @@ impl DeadLetters for Store {
             held.release();
             Ok(())
         };
-        self.within(work).await
+        self.within("archive_dead", work).await
     }
 
     async fn list_dead(
@@ -76,7 +76,7 @@ impl DeadLetters for Store {
             held.release();
             found.into_iter().map(DeadRow::try_from).collect()
         };
-        self.within(work).await
+        self.within("list_dead", work).await
     }
 }
 

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use sqlx::{Connection as _, SqliteConnection};
 
-use super::{Store, advance, classify, progress, write};
+use super::{Store, advance, progress, write};
 use crate::clock::Timestamp;
 use crate::position::{Cursor, PartitionId};
 use crate::recipient::Recipient;
 use crate::store::columns::{self, GapColumns, StoredColumns, merge_gap, millis};
-use crate::store::failure::{Failure, within};
+use crate::store::failure::Failure;
 use crate::store::{Error, GapCause, Inbox, Page, PageRequest, StoredRow};
 
 const TOPIC: &str = "parked";
@@ -22,7 +22,7 @@ impl Inbox for Store {
             held.release();
             Ok(upto)
         };
-        self.within(work).await
+        self.within("archived_upto", work).await
     }
 
     async fn archive(
@@ -46,7 +46,7 @@ impl Inbox for Store {
             held.release();
             Ok(lost)
         };
-        self.within(work).await
+        self.within("archive", work).await
     }
 
     async fn pages(&self, requests: &[PageRequest]) -> Result<Vec<Page>, Error> {
@@ -65,7 +65,7 @@ impl Inbox for Store {
             held.release();
             Ok(pages)
         };
-        self.within(work).await
+        self.within("pages", work).await
     }
 
     async fn delete(&self, acknowledged: &[(Recipient, Cursor)]) -> Result<(), Error> {
@@ -82,7 +82,7 @@ impl Inbox for Store {
             held.release();
             Ok(())
         };
-        self.within(work).await
+        self.within("delete", work).await
     }
 
     async fn expire(&self, now: Timestamp, limit: u32) -> Result<u64, Error> {
@@ -94,7 +94,7 @@ impl Inbox for Store {
             held.release();
             Ok(count)
         };
-        within(self.settings.expire_timeout_ms, classify, work).await
+        self.within_limit("expire", self.settings.expire_timeout_ms, work).await
     }
 
     async fn recipients(
@@ -119,7 +119,7 @@ impl Inbox for Store {
             held.release();
             found.iter().map(|(tenant, id)| columns::recipient(tenant, id)).collect()
         };
-        self.within(work).await
+        self.within("recipients", work).await
     }
 }
 

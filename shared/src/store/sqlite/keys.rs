@@ -30,7 +30,7 @@ impl ApiKeys for Store {
             held.release();
             if made.rows_affected() == 1 { Ok(()) } else { Err(Failure::Conflict) }
         };
-        self.within(work).await
+        self.within("create_key", work).await
     }
 
     async fn find_key(&self, hash: &[u8; 32]) -> Result<Option<ApiKey>, Error> {
@@ -43,7 +43,7 @@ impl ApiKeys for Store {
             held.release();
             found.map(ApiKey::try_from).transpose()
         };
-        self.within(work).await
+        self.within("find_key", work).await
     }
 
     async fn list_keys(&self, tenant: Option<&TenantId>, limit: u32) -> Result<Vec<ApiKey>, Error> {
@@ -59,7 +59,7 @@ impl ApiKeys for Store {
             held.release();
             found.into_iter().map(ApiKey::try_from).collect()
         };
-        self.within(work).await
+        self.within("list_keys", work).await
     }
 
     async fn revoke_key(&self, id: &str, now: Timestamp) -> Result<bool, Error> {
@@ -74,6 +74,6 @@ impl ApiKeys for Store {
             held.release();
             Ok(revoked.rows_affected() == 1)
         };
-        self.within(work).await
+        self.within("revoke_key", work).await
     }
 }
