@@ -1,6 +1,7 @@
 //! Our own accept loop on hyper, because limits that hold against a hostile peer are needed before any handler runs:
 //! a deadline for the first byte, one for the request head, a cap on connections, a back-off when descriptors run out.
 
+mod metrics;
 mod outflow;
 
 use std::net::SocketAddr;
@@ -80,7 +81,9 @@ pub struct Peer(pub SocketAddr);
 
 /// Holds a connection's place under the cap. In every request's extensions, so that an upgraded connection can keep it.
 #[derive(Clone, Debug)]
-pub struct Place(#[expect(dead_code, reason = "held to be dropped")] Arc<OwnedSemaphorePermit>);
+pub struct Place(
+    #[expect(dead_code, reason = "held to be dropped")] Arc<(OwnedSemaphorePermit, metrics::Open)>,
+);
 
 /// Accepts and serves HTTP/1.1 connections with upgrades until `shutdown`, then lets open requests finish within the
 /// drain limit. What is upgraded or streams for long must listen to `shutdown` itself.
@@ -88,6 +91,9 @@ pub async fn serve(listener: TcpListener, app: axum::Router, limits: HttpLimits,
     let places = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
     let connections = TaskTracker::new();
     loop {
+        if places.available_permits() == 0 {
+            metrics::full();
+        }
         let place = tokio::select! {
             () = shutdown.begun() => break,
             place = Arc::clone(&places).acquire_owned() => match place { Ok(place) => place, Err(_closed) => break },
@@ -98,13 +104,14 @@ pub async fn serve(listener: TcpListener, app: axum::Router, limits: HttpLimits,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = Connection { peer, place: Place(Arc::new(place)), limits: limits.clone() };
+                let place = Place(Arc::new((place, metrics::Open::count())));
+                let connection = Connection { peer, place, limits: limits.clone() };
                 connections.spawn(connection.run(stream, app.clone(), shutdown.clone()));
             }
             Err(error) => {
                 // Out of descriptors, most likely: accepting at once again would only spin.
                 tracing::warn!(%error, "accept failed");
-                metrics::counter!("postrider_accept_failures").increment(1);
+                metrics::accept_failed();
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -133,7 +140,7 @@ impl Connection {
             first = tokio::time::timeout(self.limits.first_byte_ms, stream.peek(&mut byte)) => first,
         };
         if !matches!(first, Ok(Ok(1..))) {
-            metrics::counter!("postrider_connections_timed_out", "stage" => "first_byte").increment(1);
+            metrics::timed_out("first_byte");
             return;
         }
         let outflow = Outflow::default();
@@ -164,5 +171,45 @@ impl Connection {
         if let Err(error) = served {
             tracing::debug!(%error, peer = %peer.0, "connection ended");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::metrics::with_local_recorder;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn open_connections_and_a_reached_cap_are_counted() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let shown = recorder.handle();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let until = async |wanted: &str| {
+            let seen = async {
+                while !shown.render().lines().any(|line| line == wanted) {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            };
+            let seen = tokio::time::timeout(Duration::from_secs(10), seen).await;
+            assert!(seen.is_ok(), "{wanted} is not in\n{}", shown.render());
+        };
+        with_local_recorder(&recorder, || {
+            runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let address = listener.local_addr().unwrap();
+                let limits = HttpLimits { connections: 1, ..HttpLimits::default() };
+                let shutdown = Shutdown::new();
+                let serving = tokio::spawn(serve(listener, axum::Router::new(), limits, shutdown.clone()));
+                let connection = TcpStream::connect(address).await.unwrap();
+                until("postrider_connections_open 1").await;
+                until("postrider_connections_full 1").await;
+                drop(connection);
+                until("postrider_connections_open 0").await;
+                shutdown.begin();
+                serving.await.unwrap();
+            });
+        });
     }
 }

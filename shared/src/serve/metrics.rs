@@ -1,0 +1,35 @@
+//! The metrics of HTTP edges: their names, and what is counted under them, over all edges of the process.
+
+use metrics::{counter, gauge};
+
+/// An open connection, counted until it is dropped.
+#[derive(Debug)]
+pub(super) struct Open(());
+
+impl Open {
+    pub(super) fn count() -> Self {
+        gauge!("postrider_connections_open").increment(1.0);
+        Self(())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        gauge!("postrider_connections_open").decrement(1.0);
+    }
+}
+
+/// The last place under the cap was taken: whoever comes now waits for one.
+pub(super) fn full() {
+    counter!("postrider_connections_full").increment(1);
+}
+
+/// A connection could not be accepted; descriptors have run out, most likely.
+pub(super) fn accept_failed() {
+    counter!("postrider_accept_failures").increment(1);
+}
+
+/// A connection was given up because a `stage` of it took too long.
+pub(super) fn timed_out(stage: &'static str) {
+    counter!("postrider_connections_timed_out", "stage" => stage).increment(1);
+}
