@@ -31,6 +31,11 @@ pub(crate) fn verdict(verdict: &Verdict) {
     counter!("postrider_verdicts", "verdict" => word).increment(1);
 }
 
+/// A stream fell behind because a session's gate had no room for its record.
+pub(crate) fn gate_full() {
+    counter!("postrider_gate_full").increment(1);
+}
+
 /// Work given up because its bound was reached or its attempts were spent; `what` is a word of the code.
 pub(crate) fn given_up(what: &'static str, count: usize) {
     counter!("postrider_distributor_given_up", "what" => what).increment(count as u64);

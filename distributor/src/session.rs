@@ -155,8 +155,11 @@ impl Session {
         if self.gate.join(stream, position, parked_upto) {
             return;
         }
-        let behind = self.gate.is_behind(stream, parked_upto);
-        if behind || self.window.is_stalled() || !self.gate.has_room(&notification) {
+        if self.gate.is_behind(stream, parked_upto) || self.window.is_stalled() {
+            return self.spill(stream, position, parked_upto, outputs);
+        }
+        if !self.gate.has_room(&notification) {
+            outputs.push(Output::GateFull);
             return self.spill(stream, position, parked_upto, outputs);
         }
         self.gate.admit(stream, position, parked_upto, notification, now);

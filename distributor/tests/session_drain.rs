@@ -143,7 +143,7 @@ fn a_full_gate_spills_that_record_and_every_later_one_of_its_stream() {
     for offset in 10..13 {
         assert!(driven.record(A, offset, 5).is_empty());
     }
-    assert_eq!(driven.record(A, 13, 5), ["spilled 13 to 1"]);
+    assert_eq!(driven.record(A, 13, 5), ["full", "spilled 13 to 1"]);
     driven.step(page(&[], false, 5));
     assert_eq!(driven.record(A, 14, 5), ["spilled 14 to 1"], "room, but behind");
     assert_eq!(
@@ -181,7 +181,7 @@ fn the_gate_is_bounded_by_bytes_but_takes_one_of_any_size() {
     opening.limits.gate_bytes = 0;
     let mut driven = Driven::draining(opening, 5);
     assert!(driven.record(A, 10, 5).is_empty());
-    assert_eq!(driven.record(A, 11, 5), ["spilled 11 to 1"]);
+    assert_eq!(driven.record(A, 11, 5), ["full", "spilled 11 to 1"]);
 }
 
 #[test]

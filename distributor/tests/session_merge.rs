@@ -57,7 +57,7 @@ impl Table {
                     }
                 }
                 Output::Delete(cursor) => self.rows.retain(|offset| *offset >= cursor.next),
-                Output::Send(_) | Output::Probe | Output::Reject { .. } => {}
+                Output::Send(_) | Output::Probe | Output::GateFull | Output::Reject { .. } => {}
                 question => self.asked.push_back(question),
             }
         }

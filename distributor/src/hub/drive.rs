@@ -101,6 +101,7 @@ impl Hub {
                 self.drain.reject(position, notification, rejection);
             }
             Output::Probe => core.probe = true,
+            Output::GateFull => metrics::gate_full(),
         }
     }
 

@@ -150,6 +150,8 @@ pub enum Output {
     },
     /// The client is slow to acknowledge: find out whether the connection lives.
     Probe,
+    /// The gate has no room for one more record, whose stream falls behind: count it.
+    GateFull,
 }
 
 /// What goes to a client. The transports turn it into their wire form.

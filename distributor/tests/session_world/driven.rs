@@ -103,6 +103,7 @@ pub(crate) fn word(output: &Output) -> String {
             format!("reject {} {}", position.offset, rejection.as_str())
         }
         Output::Probe => "probe".to_owned(),
+        Output::GateFull => "full".to_owned(),
     }
 }
 

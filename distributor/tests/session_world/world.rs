@@ -205,7 +205,9 @@ impl World {
                 connection.wire.push_back((seq, position.offset));
             }
             Output::Send(Frame::Gap { .. }) => self.problems.push(format!("session {id} sent a gap")),
-            Output::Send(Frame::Welcome { .. } | Frame::Drained { .. }) | Output::Probe => {}
+            Output::Send(Frame::Welcome { .. } | Frame::Drained { .. })
+            | Output::Probe
+            | Output::GateFull => {}
             Output::Reject { .. } => self.problems.push(format!("session {id} rejected")),
             Output::Verdict { stream, position, verdict } => {
                 let mut streams =
