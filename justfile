@@ -6,15 +6,15 @@ default:
 
 # The whole pipeline in one process; needs nothing installed
 run *flags:
-    cargo run --release --locked -p postrider -- standalone {{flags}}
+    cargo run --locked -p postrider -- standalone {{flags}}
 
 # Sends a notification to a recipient of `just run`: just send alice 'hello'
 send *arguments:
-    cargo run --release --locked -p postrider -- send {{arguments}}
+    cargo run --locked -p postrider -- send {{arguments}}
 
 # Shows a recipient's notifications as they come: just listen alice
 listen *arguments:
-    cargo run --release --locked -p postrider -- listen {{arguments}}
+    cargo run --locked -p postrider -- listen {{arguments}}
 
 # All tests, on embedded and real engines and in a browser
 test *arguments:
