@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use postrider_distributor::{Config, Ports, Service};
 use shared::config::{KafkaSettings, LogSettings, PostgresSettings, RedisSettings, StoreSettings};
+use shared::descriptors::Descriptors;
 use shared::{clock::SystemClock, log::kafka, process, registry::redis, store::postgres};
 
 fn main() -> ExitCode {
@@ -14,6 +15,7 @@ fn main() -> ExitCode {
         let (store, database): (StoreSettings, PostgresSettings) = (start.section(), start.section());
         let redis: RedisSettings = start.section();
         let process = start.begin().await?;
+        Descriptors::provide_or_warn(config.http.connections);
         let log = process.connect("kafka", async || kafka::Log::connect(&log, &brokers).await).await?;
         let inbox = postgres::Store::connect(&database, &store)?;
         let (routes, clock) = (redis::Registry::new(&redis)?, Arc::new(SystemClock));

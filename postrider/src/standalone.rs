@@ -15,6 +15,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use shared::admin::{self, Readiness};
 use shared::clock::SystemClock;
 use shared::config::{self, Sources};
+use shared::descriptors::Descriptors;
 use shared::log::Provision as _;
 use shared::shutdown::Shutdown;
 use shared::store::Migrate as _;
@@ -104,6 +105,7 @@ impl Standalone {
     pub async fn start_with(data_dir: &Path, sources: Sources, roles: &[Role]) -> Result<Self, Error> {
         let mut settings = Settings::read(sources).map_err(Error::Settings)?;
         telemetry::start_logs(&settings.telemetry);
+        Descriptors::provide_or_warn(settings.connections(roles));
         let metrics = metrics();
         let data_dir = DataDir::at(data_dir);
         let lock = data_dir.lock()?;

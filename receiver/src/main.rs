@@ -6,6 +6,7 @@ use std::sync::Arc;
 use postrider_receiver::{Config, Ports, Service};
 use shared::clock::SystemClock;
 use shared::config::{KafkaSettings, LogSettings, PostgresSettings, Section, StoreSettings};
+use shared::descriptors::Descriptors;
 use shared::log::kafka::Log;
 use shared::process;
 use shared::store::postgres::Store;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
         config.check_record(&log, start.mistakes(Config::NAME));
         let (store, postgres): (StoreSettings, PostgresSettings) = (start.section(), start.section());
         let process = start.begin().await?;
+        Descriptors::provide_or_warn(config.http.connections);
         let log = process.connect("kafka", async || Log::connect(&log, &kafka).await).await?;
         let store = Store::connect(&postgres, &store)?;
         let ports = Ports { appender: log, keys: store, clock: Arc::new(SystemClock) };

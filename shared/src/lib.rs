@@ -6,13 +6,15 @@
 //! 2. what stands on the log: [`topic`], [`record`];
 //! 3. the ports, each with its contract, its suite and its adapters: [`log`], [`registry`], [`store`];
 //! 4. the wire between director and distributor: [`link`];
-//! 5. process plumbing: [`config`], [`retry`], [`telemetry`], [`shutdown`], [`serve`], [`admin`], [`problem`], [`process`].
+//! 5. process plumbing: [`config`], [`retry`], [`telemetry`], [`shutdown`], [`serve`], [`descriptors`], [`admin`], [`problem`],
+//!    [`process`].
 
 pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod credential;
 pub mod delivery;
+pub mod descriptors;
 pub mod link;
 pub mod log;
 mod name;

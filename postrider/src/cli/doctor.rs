@@ -7,6 +7,7 @@ use clap::Args;
 use postrider_distributor::auth::AuthSettings;
 use shared::clock::{Clock as _, SystemClock};
 use shared::config::{AdminSettings, RedisSettings};
+use shared::descriptors::Descriptors;
 use shared::process::chain;
 use shared::registry::{self, Nodes as _};
 use tokio::net::TcpListener;
@@ -49,6 +50,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     checks.say("token key", token_key(&arguments.engines))?;
     checks.say("clock", clock())?;
+    checks.advise("open files", &descriptors(&arguments.engines)?)?;
     if !arguments.running && here.is_none() {
         checks.wait("ports", ports(&arguments.engines)).await?;
     }
@@ -72,6 +74,12 @@ impl Checks {
                 print::line(format_args!("failed  {name}: {text}"))
             }
         }
+    }
+
+    /// What is worth a look, and keeps nothing from starting.
+    fn advise(&self, name: &str, provided: &Descriptors) -> std::io::Result<()> {
+        let word = if provided.suffice() { "ok     " } else { "warning" };
+        print::line(format_args!("{word} {name}: {provided}"))
     }
 
     async fn wait(&mut self, name: &str, check: impl Future<Output = Finding>) -> std::io::Result<()> {
@@ -141,6 +149,15 @@ fn clock() -> Finding {
     let now = SystemClock.now();
     let text = now.to_string();
     if text.as_str() < "2025" { Err(format!("{text} is in the past")) } else { Ok(text) }
+}
+
+/// Of the distributor, which has the most connections, or of the one process; with the limits of whoever runs this.
+fn descriptors(engines: &Engines) -> Result<Descriptors, Failure> {
+    let mut sources = engines.sources()?;
+    let distributor: postrider_distributor::Config = sources.section();
+    let receiver: postrider_receiver::Config = sources.section();
+    let beside = engines.data_dir.as_ref().map_or(0, |_dir| receiver.http.connections);
+    Ok(Descriptors::provide(distributor.http.connections + beside))
 }
 
 async fn ports(engines: &Engines) -> Finding {

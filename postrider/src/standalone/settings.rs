@@ -2,6 +2,7 @@
 
 use shared::config::{self, AdminSettings, LogSettings, Secret, Sources, StoreSettings, TelemetrySettings};
 
+use super::Role;
 use crate::relations;
 
 /// Below file, environment and flags: fixed ports that one can remember, a link that nobody outside can reach, log
@@ -53,6 +54,12 @@ impl Settings {
             settings.director.link_secret = settings.distributor.link.secret.clone();
         }
         sources.finish().map(|()| settings)
+    }
+
+    /// Most clients' connections at a time, of those `roles` that have any.
+    pub(crate) fn connections(&self, roles: &[Role]) -> usize {
+        let edges = [(Role::Receiver, &self.receiver.http), (Role::Distributor, &self.distributor.http)];
+        edges.iter().filter(|(role, _)| roles.contains(role)).map(|(_, http)| http.connections).sum()
     }
 }
 
