@@ -169,3 +169,9 @@ proptest! {
         run(seed, 2)?;
     }
 }
+
+/// Three records were lost at this seed while the director of this world still resumed record by record (ADR 0004).
+#[test]
+fn a_session_resumed_too_soon_would_lose_records() {
+    run(4_701_224_923_333_317_810, 2).unwrap();
+}

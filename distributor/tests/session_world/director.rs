@@ -20,7 +20,6 @@ struct Lane {
     offset: u64,
     awaited: BTreeSet<u64>,
     asked: BTreeSet<u64>,
-    spilled: BTreeSet<u64>,
     park: bool,
 }
 
@@ -42,6 +41,8 @@ pub(crate) struct Director {
     lane: Vec<Lane>,
     parking: bool,
     look: bool,
+    /// Sessions that spilled and are not resumed: they are sent nothing new.
+    behind: BTreeSet<u64>,
     pub(crate) ended: BTreeSet<u64>,
     pub(crate) streams: BTreeMap<u64, Stream>,
 }
@@ -56,6 +57,7 @@ impl Director {
             lane: Vec::new(),
             parking: false,
             look: false,
+            behind: BTreeSet::new(),
             ended: BTreeSet::new(),
             streams: BTreeMap::new(),
         }
@@ -73,6 +75,7 @@ impl Director {
         if self.next >= log_end || self.lane.len() >= 6 {
             return;
         }
+        let routes: Vec<u64> = routes.difference(&self.behind).copied().collect();
         let park = self.parking || routes.is_empty() || self.look;
         self.lane.push(Lane { offset: self.next, park, ..Lane::default() });
         self.next += 1;
@@ -80,7 +83,7 @@ impl Director {
         if park {
             return;
         }
-        for &session in routes {
+        for session in routes {
             let parked_upto = self.parked_upto;
             let mut forwards = Vec::new();
             for entry in &mut self.lane {
@@ -97,30 +100,34 @@ impl Director {
     pub(crate) fn verdict(&mut self, offset: u64, session: u64, verdict: Option<Verdict>) -> bool {
         let spilled = verdict == Some(Verdict::Spilled);
         let gone = verdict == Some(Verdict::Gone);
+        if spilled {
+            self.behind.insert(session);
+        }
         let found =
             self.lane.iter_mut().find(|entry| entry.offset == offset && entry.awaited.contains(&session));
-        let Some(entry) = found else {
-            if spilled && let Some(stream) = self.streams.get_mut(&session) {
+        if let Some(entry) = found {
+            entry.awaited.remove(&session);
+            if verdict.is_some() && !spilled && !gone {
+                self.finish(offset);
+            } else if entry.awaited.is_empty() {
+                entry.park = true;
+                self.parking = true;
+            }
+        }
+        self.resume();
+        gone
+    }
+
+    /// A session that is behind takes records again once nothing of the lane that it was sent is left (ADR 0004).
+    fn resume(&mut self) {
+        let lane = &self.lane;
+        let complete = |session: &u64| !lane.iter().any(|entry| entry.asked.contains(session));
+        for session in self.behind.iter().copied().filter(complete).collect::<Vec<_>>() {
+            self.behind.remove(&session);
+            if let Some(stream) = self.streams.get_mut(&session) {
                 stream.out.push_back(Forward::Resume);
             }
-            return false;
-        };
-        entry.awaited.remove(&session);
-        if spilled {
-            entry.spilled.insert(session);
         }
-        if verdict.is_some() && !spilled && !gone {
-            for other in entry.spilled.clone() {
-                if let Some(stream) = self.streams.get_mut(&other) {
-                    stream.out.push_back(Forward::Resume);
-                }
-            }
-            self.finish(offset);
-        } else if entry.awaited.is_empty() {
-            entry.park = true;
-            self.parking = true;
-        }
-        gone
     }
 
     fn finish(&mut self, offset: u64) {
@@ -136,6 +143,7 @@ impl Director {
         self.parked_upto = parked.len() as u64;
         self.look = true;
         self.finish(offset);
+        self.resume();
     }
 
     /// Looks at the routes once more after parking, and pokes.
@@ -154,6 +162,7 @@ impl Director {
     /// The stream to `session` ends: what was sent may have arrived or not, answers are lost.
     pub(crate) fn lose_stream(&mut self, session: u64) -> Option<StreamId> {
         let lost = self.streams.remove(&session)?;
+        self.behind.remove(&session);
         let offsets: Vec<u64> = self.lane.iter().map(|entry| entry.offset).collect();
         for entry in &mut self.lane {
             entry.asked.remove(&session);
