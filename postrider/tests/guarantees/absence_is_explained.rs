@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use crate::clients::WebSocket;
-use crate::pipeline::Pipeline;
+use crate::stack::Stack;
+use crate::stack::clients::WebSocket;
 
 mod on_both {
     crate::on_both_columns!(what_expired_before_its_recipient_came_is_a_gap);
 }
 
-async fn what_expired_before_its_recipient_came_is_a_gap(pipeline: Pipeline) {
+async fn what_expired_before_its_recipient_came_is_a_gap(pipeline: Stack) {
     for number in 0..3 {
         pipeline.producer().try_send("alice", &json!(number), Some(1)).await.unwrap();
     }

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::clients::WebSocket;
 use crate::ledger::Seen;
-use crate::pipeline::Pipeline;
+use crate::stack::clients::WebSocket;
+use crate::stack::{Fault, Part, Stack};
 
 mod on_both {
     crate::on_both_columns!(every_202_survives_the_receivers_death);
 }
 
-async fn every_202_survives_the_receivers_death(mut pipeline: Pipeline) {
+async fn every_202_survives_the_receivers_death(mut pipeline: Stack) {
     let mut accepted = Vec::new();
     let mut unanswered = 0;
     for round in 0..3 {
@@ -30,8 +30,8 @@ async fn every_202_survives_the_receivers_death(mut pipeline: Pipeline) {
         }
         unanswered += sends.len();
         drop(sends);
-        pipeline.kill_9("receiver");
-        pipeline.start_again("receiver").await;
+        pipeline.fault(Part::Receiver(0), Fault::Killed).await;
+        pipeline.heal(Part::Receiver(0)).await;
     }
     let mut alice = WebSocket::connect(&pipeline, "alice", json!({})).await;
     let mut seen = Seen::default();

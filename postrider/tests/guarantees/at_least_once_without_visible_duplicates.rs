@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::clients::WebSocket;
 use crate::ledger::Seen;
-use crate::pipeline::Pipeline;
+use crate::stack::Stack;
+use crate::stack::clients::WebSocket;
 
 mod on_both {
     crate::on_both_columns!(
@@ -13,7 +13,7 @@ mod on_both {
     );
 }
 
-async fn two_sessions_of_one_recipient_each_get_everything(pipeline: Pipeline) {
+async fn two_sessions_of_one_recipient_each_get_everything(pipeline: Stack) {
     let mut phone = WebSocket::connect(&pipeline, "alice", json!({})).await;
     let mut laptop = WebSocket::connect(&pipeline, "alice", json!({})).await;
     phone.next_named("drained").await;
@@ -32,7 +32,7 @@ async fn two_sessions_of_one_recipient_each_get_everything(pipeline: Pipeline) {
     }
 }
 
-async fn coming_back_with_a_cursor_repeats_nothing(pipeline: Pipeline) {
+async fn coming_back_with_a_cursor_repeats_nothing(pipeline: Stack) {
     let mut seen = Seen::default();
     let mut ids = Vec::new();
     for round in 0..4 {

@@ -5,24 +5,24 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::clients::WebSocket;
 use crate::ledger::Seen;
-use crate::pipeline::{Column, Pipeline};
+use crate::stack::clients::WebSocket;
+use crate::stack::{Column, Stack};
 
 const SMALL_GATE: &str =
     "[distributor.session]\nwindow = 4\ngate_records = 4\nack_deadline_ms = 1500\ngrace_ms = 1000\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_overflowing_gate_loses_nothing_embedded() {
-    an_overflowing_gate_loses_nothing(Pipeline::start(Column::Embedded, SMALL_GATE).await).await;
+    an_overflowing_gate_loses_nothing(Stack::on(Column::Embedded, SMALL_GATE).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_overflowing_gate_loses_nothing_distributed() {
-    an_overflowing_gate_loses_nothing(Pipeline::start(Column::Distributed, SMALL_GATE).await).await;
+    an_overflowing_gate_loses_nothing(Stack::on(Column::Distributed, SMALL_GATE).await).await;
 }
 
-async fn an_overflowing_gate_loses_nothing(pipeline: Pipeline) {
+async fn an_overflowing_gate_loses_nothing(pipeline: Stack) {
     let mut alice = WebSocket::connect(&pipeline, "alice", json!({})).await;
     alice.next_named("drained").await;
     let mut ids = Vec::new();
@@ -42,15 +42,15 @@ async fn an_overflowing_gate_loses_nothing(pipeline: Pipeline) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_client_costs_its_neighbours_nothing_embedded() {
-    a_slow_client_costs_its_neighbours_nothing(Pipeline::start(Column::Embedded, SMALL_GATE).await).await;
+    a_slow_client_costs_its_neighbours_nothing(Stack::on(Column::Embedded, SMALL_GATE).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_client_costs_its_neighbours_nothing_distributed() {
-    a_slow_client_costs_its_neighbours_nothing(Pipeline::start(Column::Distributed, SMALL_GATE).await).await;
+    a_slow_client_costs_its_neighbours_nothing(Stack::on(Column::Distributed, SMALL_GATE).await).await;
 }
 
-async fn a_slow_client_costs_its_neighbours_nothing(pipeline: Pipeline) {
+async fn a_slow_client_costs_its_neighbours_nothing(pipeline: Stack) {
     const EACH: usize = 12;
     let mut slow = WebSocket::connect(&pipeline, "slow", json!({})).await;
     let mut fast = Vec::new();

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-use crate::pipeline::{Column, Pipeline, SECRET};
+use crate::stack::{Column, Plan, SECRET, Stack};
 
 const PAGE: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 41\r\nconnection: close\r\n\r\n\
                     <!doctype html><title>a client's</title>\n";
@@ -27,7 +27,7 @@ async fn a_browser_gets_the_stored_then_the_new(column: Column) {
     let pages = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", pages.local_addr().unwrap());
     let serving = tokio::spawn(serve_pages(pages));
-    let pipeline = Pipeline::start_for(column, "", &origin).await;
+    let pipeline = Stack::start(Plan { column, origin: origin.clone(), ..Plan::default() }).await;
 
     let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/browser");
     assert!(tests.join("node_modules").is_dir(), "npm ci was not run in tests/browser: scripts/test does");
@@ -36,7 +36,7 @@ async fn a_browser_gets_the_stored_then_the_new(column: Column) {
         .current_dir(tests)
         .env("POSTRIDER_TEST_ORIGIN", &origin)
         .env("POSTRIDER_TEST_RECEIVER", pipeline.producer().receiver())
-        .env("POSTRIDER_TEST_DISTRIBUTOR", &pipeline.distributor)
+        .env("POSTRIDER_TEST_DISTRIBUTOR", pipeline.distributor())
         .env("POSTRIDER_TEST_API_KEY", pipeline.producer().api_key)
         .env("POSTRIDER_TEST_TOKEN_SECRET", SECRET)
         .stdin(Stdio::null())

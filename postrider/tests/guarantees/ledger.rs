@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::clients::Received;
+use crate::stack::clients::Received;
 
 /// What one recipient's client saw, as a client library would show it: redeliveries at or below its cursor dropped.
 #[derive(Default)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::clients::WebSocket;
 use crate::ledger::Seen;
-use crate::pipeline::{Pipeline, Producer};
+use crate::stack::clients::WebSocket;
+use crate::stack::{Fault, Part, Producer, Stack};
 
 mod on_both {
     crate::on_both_columns!(
@@ -17,7 +17,7 @@ mod on_both {
     );
 }
 
-async fn what_was_sent_but_not_acknowledged_comes_again(mut pipeline: Pipeline) {
+async fn what_was_sent_but_not_acknowledged_comes_again(mut pipeline: Stack) {
     let mut alice = WebSocket::connect(&pipeline, "alice", json!({})).await;
     alice.next_named("drained").await;
     let id = pipeline.send("alice", &json!("precious")).await;
@@ -25,13 +25,11 @@ async fn what_was_sent_but_not_acknowledged_comes_again(mut pipeline: Pipeline) 
     assert_eq!(first.id, id);
 
     // Neither director nor distributor may know it any more; only the log does.
-    pipeline.kill_9("director");
-    pipeline.kill_9("distributor");
+    pipeline.fault(Part::Director(0), Fault::Killed).await;
+    pipeline.fault(Part::Distributor(0), Fault::Killed).await;
     drop(alice);
-    pipeline.start_again("distributor").await;
-    if pipeline.column == crate::pipeline::Column::Distributed {
-        pipeline.start_again("director").await;
-    }
+    pipeline.heal(Part::Distributor(0)).await;
+    pipeline.heal(Part::Director(0)).await;
     let mut alice = WebSocket::connect(&pipeline, "alice", json!({})).await;
     let again = alice.next().await;
     assert_eq!((again.id.as_str(), again.position()), (first.id.as_str(), first.position()));
@@ -53,18 +51,18 @@ async fn produce(producer: Producer, recipient: &str, stop: Arc<AtomicBool>) -> 
     (accepted, unanswered)
 }
 
-async fn reconnect(pipeline: &Pipeline, recipient: &str, seen: &Seen) -> WebSocket {
+async fn reconnect(pipeline: &Stack, recipient: &str, seen: &Seen) -> WebSocket {
     let hello = seen.cursor().map_or(json!({}), |cursor| json!({"cursor": cursor}));
     WebSocket::connect(pipeline, recipient, hello).await
 }
 
-async fn killing_any_part_under_load_loses_nothing(mut pipeline: Pipeline) {
+async fn killing_any_part_under_load_loses_nothing(mut pipeline: Stack) {
     const RECIPIENTS: [&str; 3] = ["alice", "bob", "carol"];
     let stop = Arc::new(AtomicBool::new(false));
     let producing =
         RECIPIENTS.map(|name| tokio::spawn(produce(pipeline.producer(), name, Arc::clone(&stop))));
     let mut seen = RECIPIENTS.map(|_| Seen::default());
-    for role in ["distributor", "director", "receiver"] {
+    for part in [Part::Distributor(0), Part::Director(0), Part::Receiver(0)] {
         for (name, seen) in RECIPIENTS.iter().zip(&mut seen) {
             // Thirty more each, half of them acknowledged; the producers go on through the kill.
             let mut client = reconnect(&pipeline, name, seen).await;
@@ -78,8 +76,8 @@ async fn killing_any_part_under_load_loses_nothing(mut pipeline: Pipeline) {
                 }
             }
         }
-        pipeline.kill_9(role);
-        pipeline.start_again(role).await;
+        pipeline.fault(part, Fault::Killed).await;
+        pipeline.heal(part).await;
     }
     stop.store(true, Ordering::SeqCst);
     for ((name, seen), producing) in RECIPIENTS.iter().zip(&mut seen).zip(producing) {

@@ -14,13 +14,14 @@ mod absence_is_explained;
 mod accepted_means_durable;
 mod at_least_once_without_visible_duplicates;
 mod bounded;
-mod clients;
 mod in_the_browser;
 mod ledger;
 mod log_waits_for_the_client;
 mod operators_see_everything_but_secrets;
-mod pipeline;
 mod stored_before_new;
+
+#[path = "../stack/stack.rs"]
+mod stack;
 
 /// Runs a scenario on both engine columns.
 macro_rules! on_both_columns {
@@ -29,13 +30,13 @@ macro_rules! on_both_columns {
         mod $scenario {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn embedded() {
-                let pipeline = crate::pipeline::Pipeline::embedded().await;
+                let pipeline = crate::stack::Stack::embedded().await;
                 super::super::$scenario(pipeline).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn distributed() {
-                let pipeline = crate::pipeline::Pipeline::distributed().await;
+                let pipeline = crate::stack::Stack::distributed().await;
                 super::super::$scenario(pipeline).await;
             }
         }

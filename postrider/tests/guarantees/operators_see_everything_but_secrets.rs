@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::clients::{Sse, WebSocket, poll};
-use crate::pipeline::{Pipeline, SECRET, http};
+use crate::stack::clients::{Sse, WebSocket, poll};
+use crate::stack::{SECRET, Stack, http};
 
 mod on_both {
     crate::on_both_columns!(
@@ -18,7 +18,7 @@ async fn get(url: &str) -> (u16, String) {
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
-async fn every_process_says_how_it_is(pipeline: Pipeline) {
+async fn every_process_says_how_it_is(pipeline: Stack) {
     pipeline.send("alice", &json!(1)).await;
     let mut alice = WebSocket::connect(&pipeline, "alice", json!({})).await;
     alice.take(1).await;
@@ -39,7 +39,7 @@ async fn every_process_says_how_it_is(pipeline: Pipeline) {
     }
 }
 
-async fn log_lines_carry_ids_and_neither_contents_nor_credentials(pipeline: Pipeline) {
+async fn log_lines_carry_ids_and_neither_contents_nor_credentials(pipeline: Stack) {
     const CONTENT: &str = "what nobody but alice may read";
     for _ in 0..3 {
         pipeline.send("alice", &json!(CONTENT)).await;

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::clients::{Sse, WebSocket, acknowledge, poll};
 use crate::ledger::Seen;
-use crate::pipeline::Pipeline;
+use crate::stack::Stack;
+use crate::stack::clients::{Sse, WebSocket, acknowledge, poll};
 
 mod on_both {
     crate::on_both_columns!(
@@ -16,7 +16,7 @@ mod on_both {
     );
 }
 
-async fn send_numbers(pipeline: &Pipeline, recipient: &str, numbers: std::ops::Range<u64>) -> Vec<String> {
+async fn send_numbers(pipeline: &Stack, recipient: &str, numbers: std::ops::Range<u64>) -> Vec<String> {
     let mut ids = Vec::new();
     for number in numbers {
         ids.push(pipeline.send(recipient, &json!(number)).await);
@@ -24,7 +24,7 @@ async fn send_numbers(pipeline: &Pipeline, recipient: &str, numbers: std::ops::R
     ids
 }
 
-async fn offline_then_live_by_websocket(pipeline: Pipeline) {
+async fn offline_then_live_by_websocket(pipeline: Stack) {
     let mut ids = send_numbers(&pipeline, "alice", 0..3).await;
     let mut alice = WebSocket::connect(&pipeline, "alice", json!({})).await;
     let mut seen = Seen::default();
@@ -38,7 +38,7 @@ async fn offline_then_live_by_websocket(pipeline: Pipeline) {
     seen.balance(&ids, 0);
 }
 
-async fn offline_then_live_by_sse(pipeline: Pipeline) {
+async fn offline_then_live_by_sse(pipeline: Stack) {
     let mut ids = send_numbers(&pipeline, "alice", 0..3).await;
     let mut alice = Sse::connect(&pipeline, "alice", None).await;
     let mut seen = Seen::default();
@@ -56,7 +56,7 @@ async fn offline_then_live_by_sse(pipeline: Pipeline) {
     seen.balance(&ids, 0);
 }
 
-async fn offline_then_live_by_long_poll(pipeline: Pipeline) {
+async fn offline_then_live_by_long_poll(pipeline: Stack) {
     let mut ids = send_numbers(&pipeline, "alice", 0..3).await;
     let mut seen = Seen::default();
     let mut cursor = None;
@@ -75,7 +75,7 @@ async fn offline_then_live_by_long_poll(pipeline: Pipeline) {
     seen.balance(&ids, 0);
 }
 
-async fn producers_keep_publishing_during_the_drain(pipeline: Pipeline) {
+async fn producers_keep_publishing_during_the_drain(pipeline: Stack) {
     let mut ids = send_numbers(&pipeline, "alice", 0..150).await;
     let mut alice = WebSocket::connect(&pipeline, "alice", json!({"window": 8})).await;
     let mut seen = Seen::default();
@@ -93,7 +93,7 @@ async fn producers_keep_publishing_during_the_drain(pipeline: Pipeline) {
     seen.balance(&ids, 0);
 }
 
-async fn hopping_between_transports_loses_and_repeats_nothing(pipeline: Pipeline) {
+async fn hopping_between_transports_loses_and_repeats_nothing(pipeline: Stack) {
     let mut ids = send_numbers(&pipeline, "alice", 0..12).await;
     let mut seen = Seen::default();
 

@@ -8,7 +8,7 @@ use shared::position::Cursor;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message, protocol::CloseFrame};
 
-use crate::pipeline::{PATIENCE, Pipeline, http};
+use super::{PATIENCE, Stack, http};
 
 /// A notification as it came, whatever the transport.
 #[derive(Clone, Debug)]
@@ -52,15 +52,14 @@ pub struct WebSocket {
 
 impl WebSocket {
     /// Connects and says hello.
-    pub async fn connect(pipeline: &Pipeline, recipient: &str, hello: Value) -> Self {
-        let url = format!("{}/v1/ws", pipeline.distributor.replacen("http", "ws", 1));
+    pub async fn connect(stack: &Stack, recipient: &str, hello: Value) -> Self {
+        let url = format!("{}/v1/ws", stack.distributor().replacen("http", "ws", 1));
         let mut request = url.into_client_request().unwrap();
         let headers = request.headers_mut();
-        headers.insert("authorization", format!("Bearer {}", pipeline.token(recipient)).parse().unwrap());
+        headers.insert("authorization", format!("Bearer {}", stack.token(recipient)).parse().unwrap());
         headers.insert("sec-websocket-protocol", "postrider.v1.json".parse().unwrap());
         let connected = patiently("the handshake", tokio_tungstenite::connect_async(request)).await;
-        let (mut socket, _response) =
-            connected.unwrap_or_else(|error| panic!("{error}\n{}", pipeline.logs()));
+        let (mut socket, _response) = connected.unwrap_or_else(|error| panic!("{error}\n{}", stack.logs()));
         let mut frame = json!({"frame": "hello"});
         frame.as_object_mut().unwrap().extend(hello.as_object().unwrap().clone());
         socket.send(Message::text(frame.to_string())).await.unwrap();
@@ -143,10 +142,10 @@ pub struct Sse {
 
 impl Sse {
     /// Connects, with the id of the last frame seen, if any.
-    pub async fn connect(pipeline: &Pipeline, recipient: &str, last_id: Option<&str>) -> Self {
+    pub async fn connect(stack: &Stack, recipient: &str, last_id: Option<&str>) -> Self {
         let mut request = http()
-            .get(format!("{}/v1/sse", pipeline.distributor))
-            .bearer_auth(pipeline.token(recipient))
+            .get(format!("{}/v1/sse", stack.distributor()))
+            .bearer_auth(stack.token(recipient))
             .header("accept", "text/event-stream");
         if let Some(id) = last_id {
             request = request.header("last-event-id", id);
@@ -204,21 +203,19 @@ impl Sse {
 }
 
 /// Says what was processed on SSE.
-pub async fn acknowledge(pipeline: &Pipeline, recipient: &str, cursor: &str) {
-    let request =
-        http().post(format!("{}/v1/ack", pipeline.distributor)).bearer_auth(pipeline.token(recipient));
+pub async fn acknowledge(stack: &Stack, recipient: &str, cursor: &str) {
+    let request = http().post(format!("{}/v1/ack", stack.distributor())).bearer_auth(stack.token(recipient));
     let answer = request.json(&json!({"cursor": cursor})).send().await.unwrap();
     assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
 }
 
 /// One long-poll: notifications and the cursor to ask with next.
-pub async fn poll(pipeline: &Pipeline, recipient: &str, cursor: Option<&str>) -> (Vec<Received>, String) {
-    let mut url = format!("{}/v1/poll?wait=20000", pipeline.distributor);
+pub async fn poll(stack: &Stack, recipient: &str, cursor: Option<&str>) -> (Vec<Received>, String) {
+    let mut url = format!("{}/v1/poll?wait=20000", stack.distributor());
     if let Some(cursor) = cursor {
         url.push_str(&format!("&cursor={cursor}"));
     }
-    let answer =
-        http().get(url).bearer_auth(pipeline.token(recipient)).timeout(PATIENCE).send().await.unwrap();
+    let answer = http().get(url).bearer_auth(stack.token(recipient)).timeout(PATIENCE).send().await.unwrap();
     let status = answer.status();
     let body: Value = answer.json().await.unwrap();
     assert_eq!(status, 200, "{body}");

@@ -1,0 +1,16 @@
+//! Faults: real processes on real engines, hurt while they serve (`scripts/test` starts the shared engines; a scenario that
+//! hurts an engine has its own). One file per group of faults. Short by default; `POSTRIDER_FAULTS=long` makes every
+//! outage ten minutes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::large_futures,
+    unreachable_pub,
+    reason = "a test fails by panicking; its modules are its own, its futures are few"
+)]
+
+mod harness;
+
+#[path = "../stack/stack.rs"]
+mod stack;
