@@ -11,6 +11,7 @@
 )]
 
 mod harness;
+mod services;
 
 #[path = "../stack/stack.rs"]
 mod stack;

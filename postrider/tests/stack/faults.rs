@@ -10,6 +10,7 @@ impl Stack {
     /// Hurts a part, or does nothing to one that is dead already. Returns once the part is hurt.
     pub async fn fault(&mut self, part: Part, fault: Fault) {
         eprintln!("{part}: {fault:?}");
+        self.producer.addresses.hurt(part);
         match part {
             Part::Receiver(_) | Part::Director(_) | Part::Distributor(_) | Part::Executor(_) => {
                 let index = self.index(part);
@@ -55,6 +56,7 @@ impl Stack {
                 }
             }
         }
+        self.producer.addresses.healed(part);
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+use super::part::Part;
 
 /// Signs the tokens of every stack.
 pub const SECRET: &str = "a signing secret of the tests, longer than thirty-two bytes";
@@ -18,11 +20,51 @@ pub struct Addresses(Arc<Mutex<Listed>>);
 struct Listed {
     receivers: Vec<String>,
     distributors: Vec<String>,
+    /// The operators' ports of the directors.
+    directors: Vec<String>,
+    faults: Vec<(Part, Instant, Option<Instant>)>,
 }
 
 impl Addresses {
-    pub fn set(&self, receivers: Vec<String>, distributors: Vec<String>) {
-        *self.0.lock().unwrap() = Listed { receivers, distributors };
+    pub fn set(&self, receivers: Vec<String>, distributors: Vec<String>, directors: Vec<String>) {
+        let mut listed = self.0.lock().unwrap();
+        (listed.receivers, listed.distributors, listed.directors) = (receivers, distributors, directors);
+    }
+
+    /// `part` is hurt from now on.
+    pub fn hurt(&self, part: Part) {
+        self.0.lock().unwrap().faults.push((part, Instant::now(), None));
+    }
+
+    /// Whatever was wrong with `part` is over.
+    pub fn healed(&self, part: Part) {
+        let mut listed = self.0.lock().unwrap();
+        for (hurt, _, over) in &mut listed.faults {
+            if *hurt == part {
+                over.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    /// Every fault so far, from when to when.
+    pub fn faults(&self) -> Vec<(Instant, Option<Instant>)> {
+        self.0.lock().unwrap().faults.iter().map(|(_, from, to)| (*from, *to)).collect()
+    }
+
+    /// What the directors together say of `postrider_unaccounted`; none where nobody answers or knows it.
+    pub async fn unaccounted(&self) -> Option<f64> {
+        let directors = self.0.lock().unwrap().directors.clone();
+        let mut sum = None;
+        for url in directors {
+            let request = http().get(format!("{url}/metrics")).timeout(Duration::from_secs(5));
+            let Ok(answer) = request.send().await else { continue };
+            let text = answer.text().await.unwrap_or_default();
+            let lines = text.lines().filter(|line| line.starts_with("postrider_unaccounted"));
+            for value in lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()) {
+                *sum.get_or_insert(0.0) += value;
+            }
+        }
+        sum
     }
 
     /// The receiver for the `attempt`-th try: the next in the list, and round again.

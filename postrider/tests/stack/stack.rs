@@ -26,6 +26,7 @@
 //!   with it and waits until it serves; a fault that a part cannot suffer fails the test.
 //! * [`Stack::addresses`] is what producers and clients know: every receiver and distributor. It is cloneable and follows
 //!   restarts, so load runs in tasks of its own while the test holds the stack.
+//! * [`Load`](load::Load) produces, listens and keeps the ledger; its account fails a test that lost anything.
 //! * [`Scale`] says how long a fault lasts; [`seed`] prints what a random choice came from.
 //! * What a stack started it stops by process id when it is dropped, panic or not. When the test failed, the ends of all
 //!   logs are printed and the whole directory is kept and named.
@@ -40,10 +41,13 @@
     reason = "each test program uses its part of the harness, which tells what it does to whoever reads a failure"
 )]
 
+pub mod account;
 pub mod clients;
 mod engine;
 mod engines;
 mod faults;
+pub mod ledger;
+pub mod load;
 mod part;
 mod plan;
 mod probe;
@@ -126,7 +130,11 @@ impl Stack {
 
     fn list_addresses(&self) {
         let every = |listener: &str| self.services.iter().filter_map(|one| one.url(listener)).collect();
-        self.producer.addresses.set(every("receiver"), every("distributor"));
+        // One process is every service of the embedded column.
+        let is_director =
+            |one: &&Service| matches!(one.part, Part::Director(_)) || self.column == Column::Embedded;
+        let directors = self.services.iter().filter(is_director).filter_map(|one| one.url("admin")).collect();
+        self.producer.addresses.set(every("receiver"), every("distributor"), directors);
     }
 
     fn find_key(&self) -> String {
