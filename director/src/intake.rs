@@ -1,6 +1,7 @@
 //! What stands between a group's consumer and the worker of one partition: fetched records that wait, bounded together
 //! with those in flight. At the bound fetching pauses; it goes on when half is left. What was on its way when it paused
-//! still comes, so the bound is overshot by at most that.
+//! still comes and waits; what is in flight never exceeds the bound, but for a single record that is larger than all of
+//! its bytes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +35,18 @@ struct Held {
     /// Waiting and in flight.
     records: usize,
     bytes: usize,
+    /// Of them, those that wait.
+    waiting_bytes: usize,
     paused: bool,
+}
+
+impl Held {
+    /// Whether one more may be in flight. One always may alone.
+    fn has_room(&self, limits: Limits) -> bool {
+        let (records, bytes) = (self.records - self.waiting.len(), self.bytes - self.waiting_bytes);
+        let next = self.waiting.front().map_or(0, |next| next.entry.size_bytes());
+        records == 0 || (records < limits.records && bytes + next <= limits.bytes)
+    }
 }
 
 impl Intake {
@@ -56,8 +68,10 @@ impl Intake {
     /// Takes what was fetched.
     pub(crate) fn put(&self, fetched: Vec<Fetched>) {
         let mut held = self.held();
+        let bytes = fetched.iter().map(|record| record.entry.size_bytes()).sum::<usize>();
         held.records += fetched.len();
-        held.bytes += fetched.iter().map(|record| record.entry.size_bytes()).sum::<usize>();
+        held.bytes += bytes;
+        held.waiting_bytes += bytes;
         held.waiting.extend(fetched);
         if !held.paused && (held.records >= self.limits.records || held.bytes >= self.limits.bytes) {
             held.paused = true;
@@ -68,11 +82,16 @@ impl Intake {
         self.arrived.notify_one();
     }
 
-    /// Up to `limit` records that wait; they are in flight from now on.
+    /// Up to `limit` records that wait, as far as there is room; they are in flight from now on.
     pub(crate) fn take(&self, limit: usize) -> Vec<Fetched> {
         let mut held = self.held();
-        let count = held.waiting.len().min(limit);
-        held.waiting.drain(..count).collect()
+        let mut taken = Vec::new();
+        while taken.len() < limit && held.has_room(self.limits) {
+            let Some(next) = held.waiting.pop_front() else { break };
+            held.waiting_bytes -= next.entry.size_bytes();
+            taken.push(next);
+        }
+        taken
     }
 
     /// A record is no longer in flight.
@@ -92,17 +111,17 @@ impl Intake {
         (held.records, held.bytes)
     }
 
-    /// Whether anything waits.
-    pub(crate) fn has_waiting(&self) -> bool {
-        !self.held().waiting.is_empty()
+    fn can_take(&self) -> bool {
+        let held = self.held();
+        !held.waiting.is_empty() && held.has_room(self.limits)
     }
 
-    /// Waits until something may wait.
+    /// Waits until something waits that there is room for. Who makes the room asks again.
     ///
     /// # Cancel safety
     /// Cancel safe, for one waiter.
     pub(crate) async fn arrival(&self) {
-        if !self.has_waiting() {
+        while !self.can_take() {
             self.arrived.notified().await;
         }
     }

@@ -1,6 +1,6 @@
 //! A distributor node as directors see it: a link service whose sessions answer by script.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -42,8 +42,13 @@ struct Sessions {
     moods: HashMap<SessionId, Mood>,
     records: HashMap<SessionId, Vec<Arrived>>,
     pokes: HashMap<SessionId, u64>,
-    open: HashMap<SessionId, Vec<(Position, mpsc::Sender<wire::VerdictFrame>)>>,
+    open: HashMap<SessionId, VecDeque<Open>>,
+    /// The most that were ever open.
+    most_open: HashMap<SessionId, usize>,
 }
+
+/// A record without an answer, and where that would go.
+type Open = (Position, mpsc::Sender<wire::VerdictFrame>);
 
 #[derive(Clone)]
 struct Link {
@@ -113,6 +118,20 @@ impl Node {
         }
     }
 
+    /// Acknowledges the oldest record the session kept silent about, and stays silent.
+    pub(crate) fn acknowledge_oldest(&self, session: SessionId) {
+        let oldest = self.link.sessions.lock().unwrap().open.get_mut(&session).and_then(VecDeque::pop_front);
+        let (position, answers) = oldest.unwrap();
+        answers.try_send(verdict(session, position, &Verdict::Acknowledged)).unwrap();
+    }
+
+    /// How many records the session keeps silent about, and the most there ever were.
+    pub(crate) fn most_open(&self, session: SessionId) -> (usize, usize) {
+        let sessions = self.link.sessions.lock().unwrap();
+        let open = sessions.open.get(&session).map_or(0, VecDeque::len);
+        (open, sessions.most_open.get(&session).copied().unwrap_or_default())
+    }
+
     /// What has come for a session, in order.
     pub(crate) fn records(&self, session: SessionId) -> Vec<Arrived> {
         self.link.sessions.lock().unwrap().records.get(&session).cloned().unwrap_or_default()
@@ -150,7 +169,11 @@ impl Link {
                     Mood::Gone => Verdict::Gone,
                     Mood::Refuse => Verdict::Rejected(Rejection::Refused),
                     Mood::Silent => {
-                        sessions.open.entry(session).or_default().push((record.position, answers.clone()));
+                        let open = sessions.open.entry(session).or_default();
+                        open.push_back((record.position, answers.clone()));
+                        let count = open.len();
+                        let most = sessions.most_open.entry(session).or_default();
+                        *most = count.max(*most);
                         return;
                     }
                 };
