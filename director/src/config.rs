@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use shared::config::{Mistakes, Secret, Section, millis};
 use shared::retry::Backoff;
 
-use crate::lane::{self, Patience, RetryPolicy};
+use crate::lane::{self, Patience, RetryPolicy, RunLimits};
 
 /// Settings of the director.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,6 +27,11 @@ pub struct Config {
     pub parked_memory: usize,
     /// Most recipients in one question to the registry, and most records in one append.
     pub batch_records: usize,
+    /// Most records of one recipient that are parked as one.
+    pub run_records: usize,
+    /// Most bytes of them, unless a single record is larger. Below `log.max_record_bytes`: what the log does not take
+    /// whole is parked record by record, and more slowly.
+    pub run_bytes: usize,
     /// How the log, the registry and the store are tried again when nothing else can be done.
     pub backoff: BackoffSettings,
     /// How often and how long delivery is tried.
@@ -48,6 +53,8 @@ impl Default for Config {
             verdict_deadline_ms: Duration::from_secs(30),
             parked_memory: 100_000,
             batch_records: 1000,
+            run_records: 250,
+            run_bytes: 256 * 1024,
             backoff: BackoffSettings::default(),
             retry: RetrySettings::default(),
             link_secret: Secret::default(),
@@ -190,7 +197,7 @@ impl Default for LinkSettings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ArchiverSettings {
-    /// Most records in a batch.
+    /// Most records in a batch; a few runs more when the last ones are.
     pub rows: usize,
     /// Most bytes in a batch, unless a single record is larger.
     pub bytes: usize,
@@ -262,6 +269,7 @@ impl Config {
                 budget_percent,
                 budget_reserve,
             },
+            run: RunLimits { records: self.run_records, bytes: self.run_bytes },
         }
     }
 }
@@ -273,6 +281,8 @@ impl Section for Config {
         mistakes.within("in_flight_records", self.in_flight_records, 2..=1_000_000);
         mistakes.within("in_flight_bytes", self.in_flight_bytes, 64 * 1024..=4 * 1024 * 1024 * 1024);
         mistakes.within("batch_records", self.batch_records, 1..=100_000);
+        mistakes.within("run_records", self.run_records, 1..=self.batch_records.max(1));
+        mistakes.within("run_bytes", self.run_bytes, 1024..=16 * 1024 * 1024);
         mistakes.within("parked_memory", self.parked_memory, 1..=10_000_000);
         mistakes.within("retry.budget_percent", self.retry.budget_percent, 0..=1000);
         if !self.link_secret.expose().bytes().all(|byte| byte.is_ascii_graphic()) {

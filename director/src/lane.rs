@@ -3,12 +3,13 @@
 //!
 //! A [lane](single::Lane) holds the records of one recipient that have not ended. Invariants, each tried by `tests`:
 //! - a session is sent a record only after every record of its lane before it that has not ended, on that stream;
-//! - a record is parked only when no record of its lane before it is left, one append at a time;
+//! - records are parked as runs from the head of their lane, a run whole or not at all, one run of a lane at a time;
 //! - a forwarded record carries a `parked_upto` above every record of its recipient parked before;
 //! - a session that spilled is resumed only when nothing of its lane that it was sent is left: whatever it missed has
 //!   ended by then, or stands below a higher `parked_upto`;
 //! - every record ends exactly once.
 
+mod entry;
 mod memory;
 mod parking;
 mod patience;
@@ -45,7 +46,8 @@ pub enum Input {
     Verdict(Route, u64, Verdict),
     /// Everything sent to this node and not answered is lost, or could not be sent.
     StreamLost(NodeId),
-    /// Answers [`Output::Park`]: the record at `offset` is durable on `parked`, at offset `parked`.
+    /// Answers [`Output::Park`] for each record of the run, in order: that at `offset` is durable on `parked`, at offset
+    /// `parked`.
     Parked {
         /// Of the record on `notifications`.
         offset: u64,
@@ -78,8 +80,9 @@ pub enum Output {
     Poke(Route, u64),
     /// Tell this session that it is not behind any more.
     Resume(Route),
-    /// Append the record to `parked`; answer with [`Input::Parked`] or [`Input::Unparkable`].
-    Park(Arc<Record>, ParkReason),
+    /// Append the run to `parked`, as one; answer for each of its records, in order, with [`Input::Parked`] or
+    /// [`Input::Unparkable`].
+    Park(Run),
     /// Append the record to `dead`; it has left its lane and ends when `dead` acknowledged it.
     Bury(Arc<Record>, DeadReason),
     /// The record has ended.
@@ -88,6 +91,18 @@ pub enum Output {
     Unregister(Recipient, Route),
     /// A lane waits to try again; for metrics.
     Retry,
+}
+
+/// Consecutive records of one lane, and why each is parked. Never empty.
+pub type Run = Vec<(Arc<Record>, ParkReason)>;
+
+/// How much one run may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct RunLimits {
+    /// Most records.
+    pub records: usize,
+    /// Most bytes, unless a single record is larger.
+    pub bytes: usize,
 }
 
 /// Limits of the lanes of one partition.
@@ -99,11 +114,14 @@ pub struct Settings {
     pub parked_memory: usize,
     /// How often and how long delivery is tried.
     pub retry: RetryPolicy,
+    /// How much of a lane is parked at a time.
+    pub run: RunLimits,
 }
 
 /// What one step of a lane may use.
 struct Turn<'a> {
     now: Instant,
+    run: RunLimits,
     retries: &'a mut Retries,
     out: &'a mut Vec<Output>,
 }
@@ -112,6 +130,7 @@ struct Turn<'a> {
 #[derive(Debug)]
 pub struct Lanes {
     verdict_deadline: Duration,
+    run: RunLimits,
     lanes: HashMap<Recipient, Lane>,
     /// The recipient of every record in a lane, by offset.
     owners: HashMap<u64, Recipient>,
@@ -127,6 +146,7 @@ impl Lanes {
     pub fn new(settings: Settings, base: u64, seed: u64) -> Self {
         Self {
             verdict_deadline: settings.verdict_deadline,
+            run: settings.run,
             lanes: HashMap::new(),
             owners: HashMap::new(),
             met: HashMap::new(),
@@ -247,7 +267,7 @@ impl Lanes {
     ) {
         let Some(lane) = self.lanes.get_mut(recipient) else { return };
         let before = out.len();
-        step(lane, &mut Turn { now, retries: &mut self.retries, out });
+        step(lane, &mut Turn { now, run: self.run, retries: &mut self.retries, out });
         let over = lane.is_over();
         for output in &out[before..] {
             match output {

@@ -8,6 +8,7 @@ use shared::position::PartitionId;
 
 const ENDED: &str = "postrider_records_ended";
 const PARKED: &str = "postrider_director_parked";
+const PARKED_RUNS: &str = "postrider_director_parked_runs";
 const DEAD: &str = "postrider_director_dead_lettered";
 const END_SECONDS: &str = "postrider_director_end_seconds";
 const IN_FLIGHT: &str = "postrider_director_in_flight_records";
@@ -32,6 +33,7 @@ const RESTARTS: &str = "postrider_archiver_restarts";
 pub(crate) fn describe() {
     describe_counter!(ENDED, "records that reached their end, by end");
     describe_counter!(PARKED, "records parked, by reason");
+    describe_counter!(PARKED_RUNS, "runs that records were parked in; parked by runs is how many a run held");
     describe_counter!(DEAD, "records dead-lettered, by reason");
     describe_histogram!(END_SECONDS, Unit::Seconds, "from acceptance to the end of a record, by end");
     describe_gauge!(IN_FLIGHT, "records that wait or are in flight, by partition");
@@ -67,6 +69,10 @@ pub(crate) fn ended(end: End, took: Option<Duration>) {
 
 pub(crate) fn parked(reason: ParkReason) {
     counter!(PARKED, "reason" => reason.as_str()).increment(1);
+}
+
+pub(crate) fn parked_runs(runs: usize) {
+    counter!(PARKED_RUNS).increment(runs as u64);
 }
 
 pub(crate) fn dead_lettered(reason: &DeadReason) {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use shared::log::{Appender, Entry, Error};
 use shared::outcome::{DeadReason, ParkReason};
-use shared::record::{dead, parked};
+use shared::record::{dead, parked, run};
 use shared::retry::Backoff;
 use shared::topic::Topic;
 
+use crate::lane::Run;
 use crate::metrics;
 use crate::routing::{DeadLetter, Record};
 
@@ -21,7 +22,7 @@ pub(crate) struct Parker {
 }
 
 /// What became of a record that was to be parked.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum ParkedAt {
     /// It stands on `parked`, at this offset.
     Offset(u64),
@@ -34,12 +35,30 @@ impl Parker {
         Self { appender, backoff }
     }
 
-    /// Parks each record, every one of another recipient, and answers where, in order.
-    pub(crate) async fn park(&self, records: &[(Arc<Record>, ParkReason)]) -> Vec<ParkedAt> {
-        let encode = |(record, reason): &(Arc<Record>, ParkReason)| {
-            parked::encode(&record.entry, record.position, *reason)
-        };
-        self.append(Topic::Parked, records.iter().map(encode).collect()).await
+    /// Parks each run, every one of another recipient, and answers where its records are, in order.
+    pub(crate) async fn park(&self, runs: &[Run]) -> Vec<Vec<ParkedAt>> {
+        let packed = runs.iter().map(|run| {
+            let mut copies: Vec<Entry> = run.iter().map(encode).collect();
+            if copies.len() == 1 { copies.remove(0) } else { run::pack(&copies) }
+        });
+        let answers = self.append(Topic::Parked, packed.collect()).await;
+        let mut parked = Vec::with_capacity(runs.len());
+        for (run, answer) in runs.iter().zip(answers) {
+            parked.push(match answer {
+                ParkedAt::TooLarge if run.len() > 1 => self.park_singly(run).await,
+                ParkedAt::Offset(_) | ParkedAt::TooLarge => vec![answer; run.len()],
+            });
+        }
+        parked
+    }
+
+    /// One record after the other: none is appended before the log has answered for the one before it.
+    async fn park_singly(&self, run: &Run) -> Vec<ParkedAt> {
+        let mut answers = Vec::with_capacity(run.len());
+        for copy in run {
+            answers.extend(self.append(Topic::Parked, vec![encode(copy)]).await);
+        }
+        answers
     }
 
     /// Writes each dead letter. One that is too large for the log, with what was added to it, loses its body, and if
@@ -103,6 +122,10 @@ impl Parker {
             attempt = attempt.saturating_add(1);
         }
     }
+}
+
+fn encode((record, reason): &(Arc<Record>, ParkReason)) -> Entry {
+    parked::encode(&record.entry, record.position, *reason)
 }
 
 fn reencode(letter: &DeadLetter, entry: &Entry) -> Entry {

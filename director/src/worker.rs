@@ -5,7 +5,7 @@
 mod calls;
 mod outbox;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use shared::clock::{Clock, Timestamp};
 use shared::delivery::{NodeId, Verdict};
 use shared::log::{Ends, Fetched};
-use shared::outcome::{End, ParkReason};
+use shared::outcome::End;
 use shared::position::Epoch;
 use shared::recipient::Recipient;
 use shared::registry::{Route, Routes};
@@ -26,11 +26,11 @@ use crate::calls::persist;
 use crate::config::Config;
 use crate::consumer::{Assignment, Crew};
 use crate::forward::{Attachment, Forwarder, Inbound};
-use crate::lane::{Input, Lanes, Output};
+use crate::lane::{Input, Lanes, Output, Run};
 use crate::metrics;
 use crate::offsets::{Ticket, Tracker};
 use crate::park::Parker;
-use crate::routing::{self, Record, Undeliverable};
+use crate::routing::{self, Undeliverable};
 use calls::{Done, Question};
 use outbox::Outbox;
 
@@ -82,7 +82,7 @@ struct Worker {
     tracker: Tracker,
     outboxes: HashMap<NodeId, Outbox>,
     questions: Vec<Question>,
-    parking: Vec<(Arc<Record>, ParkReason)>,
+    parking: VecDeque<Run>,
     burying: Vec<Undeliverable>,
     unregistering: Vec<(Recipient, Route)>,
     busy: calls::Busy,
@@ -103,7 +103,7 @@ impl Worker {
             tracker: Tracker::new(assignment.from),
             outboxes: HashMap::new(),
             questions: Vec::new(),
-            parking: Vec::new(),
+            parking: VecDeque::new(),
             burying: Vec::new(),
             unregistering: Vec::new(),
             busy: calls::Busy::default(),
@@ -214,7 +214,7 @@ impl Worker {
                 self.outbox(route.node).push(shared::link::poke(route.session, parked_upto), 0);
             }
             Output::Resume(route) => self.outbox(route.node).push(shared::link::resume(route.session), 0),
-            Output::Park(record, reason) => self.parking.push((record, reason)),
+            Output::Park(run) => self.parking.push_back(run),
             Output::Bury(record, reason) => self.burying.push(Undeliverable::of(&record, reason)),
             Output::Ended(record, end) => {
                 self.ended(record.ticket, record.size_bytes, end, Some(record.notification.time));

@@ -46,11 +46,24 @@ async fn what_nobody_can_take_is_parked_stored_and_flagged_in_order() {
     eventually("all stored", async || stage.stored(ALICE).await == offsets).await;
     eventually("flagged", async || {
         let reading = stage.flag(ALICE).await;
-        reading.flag == Flag::Backlog && reading.flagged_upto == Some(20)
+        reading.flag == Flag::Backlog && reading.flagged_upto == Some(stage.parked_end(ALICE).await)
     })
     .await;
     director.stop().await;
     assert_eq!(stage.committed(ALICE).await, offsets[19] + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_backlog_of_one_recipient_is_parked_in_runs_and_stored_record_by_record_in_order() {
+    let mut stage = Stage::open().await;
+    (stage.config.run_records, stage.config.archiver.rows) = (100, 150);
+    let offsets = stage.publish(ALICE, 0..1000).await;
+    let director = stage.direct();
+    eventually("all stored", async || stage.stored(ALICE).await == offsets).await;
+    director.stop().await;
+    assert_eq!(stage.committed(ALICE).await, offsets[999] + 1);
+    let parked = stage.parked_end(ALICE).await;
+    assert!((10..100).contains(&parked), "{parked} records of parked hold 1000");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +76,7 @@ async fn a_session_that_comes_is_told_how_far_to_drain_before_what_is_new() {
     let alice = node.session(&stage.registry, ALICE, Mood::Acknowledge).await;
     stage.publish(ALICE, 3..4).await;
     eventually("forwarded", async || node.records(alice).len() == 1).await;
-    assert_eq!(node.records(alice)[0].parked_upto, 3);
+    assert_eq!(node.records(alice)[0].parked_upto, stage.parked_end(ALICE).await);
     director.stop().await;
 }
 
@@ -77,7 +90,8 @@ async fn a_session_that_spills_is_poked_and_others_do_not_wait() {
     stage.publish(ALICE, 0..5).await;
     stage.publish(BOB, 0..5).await;
     eventually("alice's stored", async || stage.stored(ALICE).await.len() == 5).await;
-    eventually("alice poked", async || node.poked_upto(alice) == Some(5)).await;
+    let parked_upto = stage.parked_end(ALICE).await;
+    eventually("alice poked", async || node.poked_upto(alice) == Some(parked_upto)).await;
     eventually("bob's delivered", async || node.records(bob).len() == 5).await;
     director.stop().await;
     assert!(stage.stored(BOB).await.is_empty());
@@ -186,19 +200,21 @@ async fn a_registry_that_lost_its_content_is_marked_again_before_it_proves_anyth
     stage.config.archiver.verify_ms = Duration::from_millis(100);
     let director = stage.direct();
     stage.publish(ALICE, 0..5).await;
-    eventually("flagged", async || stage.flag(ALICE).await.flagged_upto == Some(5)).await;
     eventually("stored", async || stage.stored(ALICE).await.len() == 5).await;
+    let parked_upto = stage.parked_end(ALICE).await;
+    eventually("flagged", async || stage.flag(ALICE).await.flagged_upto == Some(parked_upto)).await;
     stage.registry.forget();
     assert_eq!(stage.flag(ALICE).await.flag, Flag::Unknown);
     let marked_upto = async |upto| {
         let reading = stage.flag(ALICE).await;
         reading.flag == Flag::Backlog && reading.flagged_upto == Some(upto)
     };
-    eventually("alice marked again, with nothing new to mark", async || marked_upto(5).await).await;
+    eventually("alice marked again, with nothing new to mark", async || marked_upto(parked_upto).await).await;
     stage.registry.forget();
     let sibling = stage.sibling_of(ALICE);
     stage.publish(&sibling, 0..1).await;
-    eventually("alice marked again, with something new to mark", async || marked_upto(6).await).await;
+    eventually("alice marked again, with something new to mark", async || marked_upto(parked_upto + 1).await)
+        .await;
     director.stop().await;
 }
 

@@ -3,11 +3,12 @@
 //! stores it; nobody parses a body.
 //!
 //! Reading order: [`encode`] and [`decode`] for `notifications`; [`parked`] and [`dead`] add what those topics carry on
-//! top: the original position and the reason.
+//! top: the original position and the reason; [`run`] is several of one recipient parked at once.
 
 pub mod dead;
 mod headers;
 pub mod parked;
+pub mod run;
 
 use bytes::Bytes;
 

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use shared::clock::Timestamp;
 use shared::log::{Entry, Headers};
 use shared::notification::{ContentType, Notification, NotificationId, NotificationType, Trace, Urgency};
-use shared::outcome::DeadReason;
+use shared::outcome::{DeadReason, ParkReason};
 use shared::position::{Epoch, PartitionId, Position};
 use shared::recipient::Recipient;
 use shared::record::{self, Kind, MalformedRecord};
@@ -124,6 +124,39 @@ proptest! {
         prop_assert_eq!(&dead.payload, &entry.payload);
         if let Ok((_, notification)) = outcome {
             prop_assert_eq!(Bytes::from(notification.recipient.key()), entry.key);
+        }
+    }
+
+    #[test]
+    fn a_run_is_unpacked_as_the_copies_it_was_made_of(
+        copies in prop::collection::vec((headers(), prop::collection::vec(any::<u8>(), 0..40)), 1..8),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let key = Bytes::from_static(b"acme/alice");
+        let copies: Vec<Entry> = copies
+            .into_iter()
+            .map(|(headers, payload)| Entry { key: key.clone(), headers, payload: payload.into() })
+            .map(|entry| {
+                let position = Position { epoch: Epoch(1), partition: PartitionId(2), offset: 7 };
+                record::parked::encode(&entry, position, ParkReason::Offline)
+            })
+            .collect();
+        let run = record::run::pack(&copies);
+        prop_assert_eq!(record::run::copies(&run), copies.len());
+        prop_assert_eq!(run.payload.len() + copies.len() * key.len(), copies.iter().map(record::run::packed_bytes).sum::<usize>());
+        prop_assert_eq!(record::run::unpack(&run).unwrap(), copies.clone());
+        prop_assert_eq!(record::run::unpack(&copies[0]).unwrap(), vec![copies[0].clone()]);
+        let payload = run.payload.slice(..cut.index(run.payload.len()));
+        let cut_off = Entry { payload, ..run };
+        prop_assert!(record::run::unpack(&cut_off).is_err());
+    }
+
+    #[test]
+    fn any_body_of_a_run_is_unpacked_or_refused(payload in prop::collection::vec(any::<u8>(), 0..200), count in 0_u32..9) {
+        let headers = vec![("pr_run".into(), Bytes::from(count.to_string()))];
+        let entry = Entry { key: Bytes::new(), headers, payload: payload.into() };
+        if let Ok(copies) = record::run::unpack(&entry) {
+            prop_assert_eq!(copies.len(), count as usize);
         }
     }
 

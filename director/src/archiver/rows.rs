@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
-use shared::log::Fetched;
+use shared::log::{Entry, Fetched};
 use shared::outcome::DeadReason;
 use shared::position::{Epoch, PartitionId, Position};
-use shared::record::{self, Kind, parked};
+use shared::record::{self, Kind, parked, run};
 use shared::store::StoredRow;
 
 use super::Archiver;
@@ -59,9 +59,18 @@ impl Stage for Rows {
         let mut rows = Vec::with_capacity(batch.len());
         let mut letters = Vec::new();
         for fetched in batch {
-            match read(fetched, self.partition) {
-                Ok(row) => rows.push(row),
-                Err(detail) => letters.push(letter(fetched, detail)),
+            let copies = match run::unpack(&fetched.entry) {
+                Ok(copies) => copies,
+                Err(error) => {
+                    letters.push(letter(fetched, &fetched.entry, error.to_string()));
+                    continue;
+                }
+            };
+            for copy in copies {
+                match read(&copy, self.partition) {
+                    Ok(row) => rows.push(row),
+                    Err(detail) => letters.push(letter(fetched, &copy, detail)),
+                }
             }
         }
         // First these: moved on, nobody would read the records again.
@@ -79,9 +88,9 @@ impl Stage for Rows {
     }
 }
 
-fn read(fetched: &Fetched, partition: PartitionId) -> Result<StoredRow, String> {
-    let position = parked::position(&fetched.entry).map_err(|error| error.to_string())?;
-    let (kind, notification) = record::decode(&fetched.entry).map_err(|error| error.to_string())?;
+fn read(copy: &Entry, partition: PartitionId) -> Result<StoredRow, String> {
+    let position = parked::position(copy).map_err(|error| error.to_string())?;
+    let (kind, notification) = record::decode(copy).map_err(|error| error.to_string())?;
     if position.partition != partition {
         return Err("it was parked in another partition than its own".into());
     }
@@ -92,12 +101,12 @@ fn read(fetched: &Fetched, partition: PartitionId) -> Result<StoredRow, String> 
 }
 
 /// Where its own coordinates cannot be read, those on `parked` have to do, in generation zero, which no topic has.
-fn letter(fetched: &Fetched, detail: String) -> DeadLetter {
+fn letter(fetched: &Fetched, copy: &Entry, detail: String) -> DeadLetter {
     let foreign = Position { epoch: Epoch(0), partition: fetched.partition, offset: fetched.offset };
-    let position = parked::position(&fetched.entry).unwrap_or(foreign);
+    let position = parked::position(copy).unwrap_or(foreign);
     DeadLetter {
         position,
-        entry: fetched.entry.clone(),
+        entry: copy.clone(),
         reason: DeadReason::Malformed(format!("unreadable at offset {} of parked: {detail}", fetched.offset)),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::log::Fetched;
+use shared::record::run;
 use shared::retry::Backoff;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -13,6 +14,9 @@ use crate::calls::Conflict;
 use crate::config::ArchiverSettings;
 use crate::consumer::Assignment;
 use crate::metrics;
+
+/// Records taken before the limits of a batch are looked at again.
+const STEP: usize = 8;
 
 /// One stage's work on one partition. Everything it does may be dropped and done again.
 pub(super) trait Stage: Send + Sync {
@@ -92,7 +96,7 @@ async fn shift_from<S: Stage>(stage: &S, reader: &mut Reader, mut upto: u64, con
         *conflicts = 0;
         upto = to;
         reader.assignment.progress.finish(reader.assignment.partition, upto);
-        metrics::archived(S::NAME, reader.assignment.partition, batch.len(), upto);
+        metrics::archived(S::NAME, reader.assignment.partition, copies(&batch), upto);
     }
 }
 
@@ -128,9 +132,10 @@ impl Reader {
         }
         let deadline = Instant::now() + self.settings.age_ms;
         loop {
-            let room = self.settings.rows.saturating_sub(self.held.len());
+            let room = self.settings.rows.saturating_sub(copies(&self.held));
             self.fill(room);
-            let full = self.held.len() >= self.settings.rows || size_bytes(&self.held) >= self.settings.bytes;
+            let full =
+                copies(&self.held) >= self.settings.rows || size_bytes(&self.held) >= self.settings.bytes;
             let arrival = self.assignment.intake.arrival();
             if full || timeout_at(deadline, arrival).await.is_err() {
                 return std::mem::take(&mut self.held);
@@ -139,17 +144,17 @@ impl Reader {
     }
 
     fn fill(&mut self, room: usize) {
-        // In small steps, so that the byte limit is overshot by little.
+        // In small steps, so that the limits are overshot by little.
         let mut left = room;
         while left > 0 && size_bytes(&self.held) < self.settings.bytes {
-            let some = self.assignment.intake.take(left.min(32));
+            let some = self.assignment.intake.take(left.min(STEP));
             if some.is_empty() {
                 return;
             }
             for record in some {
                 match self.reading.offer(record.offset, Instant::now().into_std()) {
                     Offer::Take => {
-                        left = left.saturating_sub(1);
+                        left = left.saturating_sub(run::copies(&record.entry));
                         self.held.push(record);
                         continue;
                     }
@@ -160,6 +165,11 @@ impl Reader {
             }
         }
     }
+}
+
+/// How many rows the records become: a run is several.
+fn copies(records: &[Fetched]) -> usize {
+    records.iter().map(|record| run::copies(&record.entry)).sum()
 }
 
 fn size_bytes(records: &[Fetched]) -> usize {

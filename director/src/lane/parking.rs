@@ -1,25 +1,23 @@
-//! How a lane parks: from its head, one record at a time, each looked after once more, until nothing is left in it.
+//! How a lane parks: from its head, one run at a time, each looked after once more, until nothing is left in it.
+//!
+//! A run is what stands at the head with nobody awaited for it, within the limits. The log takes it as one record, so a
+//! copy is never durable without those before it; that is why the next run waits for this one's answer. A session that
+//! found a later copy stored without an earlier one would send it, and the earlier one would be below its cursor for ever.
 
 use shared::outcome::{DeadReason, End, ParkReason};
 use shared::recipient::Recipient;
 use shared::registry::Route;
 
-use super::single::{Answer, Entry, Lane, Peer, Phase};
-use super::{Output, Turn};
+use super::entry::{Answer, Entry, Peer};
+use super::single::{Lane, Phase};
+use super::{Output, Run, Turn};
 
 /// How far the parking of a lane has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Parking {
-    append: Append,
+    /// How many records from the head on are on their way to `parked`.
+    appending: usize,
     look: Look,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Append {
-    #[default]
-    None,
-    /// The head is on its way to `parked`.
-    Outstanding,
 }
 
 /// The second look: a session that registered while the record was on its way to `parked` must hear of it.
@@ -39,8 +37,12 @@ impl Parking {
 }
 
 impl Lane {
-    pub(super) fn is_appending(&self) -> bool {
-        matches!(self.phase, Phase::Parking(Parking { append: Append::Outstanding, .. }))
+    /// How many records from the head on are on their way to `parked`.
+    pub(super) fn appending(&self) -> usize {
+        match self.phase {
+            Phase::Parking(parking) => parking.appending,
+            Phase::Forwarding | Phase::Looking | Phase::Waiting(_) => 0,
+        }
     }
 
     /// Turns the lane to parking when a record awaits nobody; `cause` says why, if the answers do not.
@@ -57,24 +59,35 @@ impl Lane {
         }
     }
 
-    /// Parks the head, when the lane is parking, nothing is on its way, and nobody is awaited for it.
+    /// Parks a run from the head on, when the lane is parking and nothing is on its way.
     pub(super) fn park_head(&mut self, turn: &mut Turn<'_>) {
         let Phase::Parking(parking) = &mut self.phase else { return };
-        let Some(head) = self.entries.front().filter(|head| !head.is_awaited()) else { return };
-        if parking.append == Append::None {
-            parking.append = Append::Outstanding;
-            turn.out.push(Output::Park(head.record.clone(), reason(head)));
+        if parking.appending > 0 {
+            return;
+        }
+        let (mut run, mut bytes) = (Run::new(), 0);
+        for entry in self.entries.iter().take_while(|entry| !entry.is_awaited()).take(turn.run.records.max(1))
+        {
+            bytes += entry.record.size_bytes;
+            if bytes > turn.run.bytes && !run.is_empty() {
+                break;
+            }
+            run.push((entry.record.clone(), reason(entry)));
+        }
+        parking.appending = run.len();
+        if !run.is_empty() {
+            turn.out.push(Output::Park(run));
         }
     }
 
     /// The head is durable on `parked`.
     pub(super) fn parked(&mut self, offset: u64, parked: u64, turn: &mut Turn<'_>) {
         let Phase::Parking(parking) = &mut self.phase else { return };
-        if parking.append == Append::None || self.entries.front().map(offset_of) != Some(offset) {
+        if parking.appending == 0 || self.entries.front().map(offset_of) != Some(offset) {
             return;
         }
         let Some(head) = self.entries.pop_front() else { return };
-        parking.append = Append::None;
+        parking.appending -= 1;
         self.parked_upto = self.parked_upto.max(parked + 1);
         self.has_parked = true;
         if parking.look == Look::None {
@@ -90,10 +103,10 @@ impl Lane {
     /// The head can never be parked.
     pub(super) fn unparkable(&mut self, offset: u64, reason: DeadReason, turn: &mut Turn<'_>) {
         let Phase::Parking(parking) = &mut self.phase else { return };
-        if parking.append == Append::None || self.entries.front().map(offset_of) != Some(offset) {
+        if parking.appending == 0 || self.entries.front().map(offset_of) != Some(offset) {
             return;
         }
-        parking.append = Append::None;
+        parking.appending -= 1;
         if let Some(head) = self.entries.pop_front() {
             turn.out.push(Output::Bury(head.record, reason));
         }

@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use shared::delivery::{NodeId, Rejection, SessionId, Verdict};
+use shared::delivery::{NodeId, SessionId, Verdict};
 use shared::notification::Urgency;
 use shared::outcome::{DeadReason, End, ParkReason};
 use shared::recipient::Recipient;
 use shared::registry::Route;
 use smallvec::SmallVec;
 
+use super::entry::{Answer, Entry, Pace, Peer};
 use super::parking::Parking;
 use super::patience::Failures;
 use super::{Output, Turn};
@@ -28,85 +29,6 @@ pub(super) enum Phase {
     Waiting(Instant),
     /// See [`super::parking`].
     Parking(Parking),
-}
-
-/// What one session was asked about one record.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ask {
-    session: SessionId,
-    since: Instant,
-    pub(super) answer: Answer,
-}
-
-/// What it answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// Nothing yet.
-    Awaited,
-    /// It cannot take it now.
-    Spilled,
-    /// Nothing in time; nobody waits for it any more.
-    Silent,
-    /// There is no such session.
-    Gone,
-    /// The client refused it.
-    Refused,
-}
-
-impl Answer {
-    /// Whether the session may still have, or have missed, the record.
-    fn is_open(self) -> bool {
-        matches!(self, Self::Awaited | Self::Spilled | Self::Silent)
-    }
-}
-
-/// A record in the lane.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) record: Arc<Record>,
-    pub(super) asks: SmallVec<[Ask; 2]>,
-    pub(super) refused: Option<Rejection>,
-    /// Why it turned the lane to parking, if it did.
-    pub(super) cause: Option<ParkReason>,
-}
-
-impl Entry {
-    pub(super) fn is_awaited(&self) -> bool {
-        self.asks.iter().any(|ask| ask.answer == Answer::Awaited)
-    }
-
-    fn ask(&mut self, session: SessionId) -> Option<&mut Ask> {
-        self.asks.iter_mut().find(|ask| ask.session == session)
-    }
-
-    fn is_open_at(&self, session: SessionId) -> bool {
-        self.asks.iter().any(|ask| ask.session == session && ask.answer.is_open())
-    }
-}
-
-/// A session that the lane has met.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer {
-    pub(super) route: Route,
-    pace: Pace,
-    /// Everything up to this offset was sent to it on this stream.
-    sent: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pace {
-    /// In the latest routes; is sent everything.
-    Following,
-    /// Not in the latest routes; is sent nothing new.
-    Absent,
-    /// It spilled; is sent nothing new before it is resumed.
-    Behind,
-}
-
-impl Peer {
-    pub(super) fn is_behind(&self) -> bool {
-        self.pace == Pace::Behind
-    }
 }
 
 /// See the module.
@@ -161,7 +83,7 @@ impl Lane {
 
     pub(super) fn take(&mut self, record: Arc<Record>, turn: &mut Turn<'_>) {
         let recipient = record.notification.recipient.clone();
-        self.entries.push_back(Entry { record, asks: SmallVec::new(), refused: None, cause: None });
+        self.entries.push_back(Entry::new(record));
         match self.phase {
             Phase::Forwarding => self.look_up(&recipient, turn),
             Phase::Parking(_) => self.park_head(turn),
@@ -211,7 +133,7 @@ impl Lane {
 
     pub(super) fn verdict(&mut self, route: Route, offset: u64, verdict: &Verdict, turn: &mut Turn<'_>) {
         let Some(index) = self.find(offset) else { return };
-        let is_on_its_way = index == 0 && self.is_appending();
+        let is_on_its_way = index < self.appending();
         let entry = &mut self.entries[index];
         match verdict {
             // What is on its way to `parked` ends there.
@@ -219,15 +141,15 @@ impl Lane {
             Verdict::Acknowledged => return self.end(index, End::Acknowledged, turn),
             Verdict::Expired => return self.end(index, End::Expired, turn),
             Verdict::Spilled => {
-                set(entry.ask(route.session), Answer::Spilled);
+                entry.answer(route.session, Answer::Spilled);
                 return self.fell_behind(route, turn);
             }
             Verdict::Gone => {
-                set(entry.ask(route.session), Answer::Gone);
+                entry.answer(route.session, Answer::Gone);
                 turn.out.push(Output::Unregister(entry.record.notification.recipient.clone(), route));
             }
             Verdict::Rejected(rejection) => {
-                set(entry.ask(route.session), Answer::Refused);
+                entry.answer(route.session, Answer::Refused);
                 entry.refused = Some(*rejection);
             }
         }
@@ -318,7 +240,7 @@ impl Lane {
     }
 
     fn bury_refused(&mut self, turn: &mut Turn<'_>) {
-        let mut index = usize::from(self.is_appending());
+        let mut index = self.appending();
         while index < self.entries.len() {
             let entry = &self.entries[index];
             match entry.refused {
@@ -355,7 +277,7 @@ impl Lane {
                 if entry.ask(session).is_some() {
                     continue;
                 }
-                entry.asks.push(Ask { session, since: turn.now, answer: Answer::Awaited });
+                entry.await_answer(session, turn.now);
                 turn.out.push(Output::Forward {
                     route: peer.route,
                     record: Arc::clone(&entry.record),
@@ -367,17 +289,5 @@ impl Lane {
 
     pub(super) fn find(&self, offset: u64) -> Option<usize> {
         self.entries.binary_search_by_key(&offset, |entry| entry.record.position.offset).ok()
-    }
-}
-
-impl Ask {
-    fn is_late(&self, limit: Instant) -> bool {
-        self.answer == Answer::Awaited && self.since <= limit
-    }
-}
-
-fn set(ask: Option<&mut Ask>, answer: Answer) {
-    if let Some(ask) = ask {
-        ask.answer = answer;
     }
 }

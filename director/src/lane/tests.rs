@@ -87,6 +87,6 @@ fn no_verdict_in_time_parks_the_record_and_what_is_behind_it() {
     world.feed(Input::Routed(recipient, Some(vec![route(0)])));
     world.now += Duration::from_secs(31);
     world.feed(Input::Tick);
-    assert_eq!(world.parks, [0]);
+    assert_eq!(world.parks, [[0]]);
     assert!(world.sessions[0].registered, "silence removes no route");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::FutureExt as _;
 use shared::delivery::NodeId;
-use shared::outcome::{DeadReason, End, ParkReason};
+use shared::outcome::{DeadReason, End};
 use shared::recipient::Recipient;
 use shared::registry::Route;
 use tokio::time::Instant;
@@ -12,10 +12,10 @@ use tokio::time::Instant;
 use super::Worker;
 use super::outbox::Way;
 use crate::forward::{Link, Unreachable};
-use crate::lane::Input;
+use crate::lane::{Input, Run};
 use crate::metrics;
 use crate::park::ParkedAt;
-use crate::routing::{Record, Undeliverable};
+use crate::routing::Undeliverable;
 
 /// What the registry is asked.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub(super) struct Busy {
 #[derive(Debug)]
 pub(super) enum Done {
     Asked(Vec<Question>, Option<Vec<Vec<Route>>>),
-    Parked(Vec<(Arc<Record>, ParkReason)>, Vec<ParkedAt>),
+    Parked(Vec<Run>, Vec<Vec<ParkedAt>>),
     Buried(Vec<Undeliverable>),
     Unregistered,
     Flushed(NodeId, Option<Link>),
@@ -55,7 +55,13 @@ impl Worker {
         }
         if !self.busy.parking && !self.parking.is_empty() {
             self.busy.parking = true;
-            let batch: Vec<_> = self.parking.drain(..self.parking.len().min(limit)).collect();
+            let (mut batch, mut records) = (Vec::new(), 0);
+            while let Some(run) =
+                self.parking.pop_front_if(|run| records == 0 || records + run.len() <= limit)
+            {
+                records += run.len();
+                batch.push(run);
+            }
             let parker = self.desk.parker.clone();
             let call = async move {
                 let answers = parker.park(&batch).await;
@@ -151,9 +157,12 @@ impl Worker {
                     });
                 }
             }
-            Done::Parked(records, answers) => {
+            Done::Parked(runs, answers) => {
                 self.busy.parking = false;
-                for ((record, reason), answer) in records.into_iter().zip(answers) {
+                metrics::parked_runs(runs.len());
+                for ((record, reason), answer) in
+                    runs.into_iter().flatten().zip(answers.into_iter().flatten())
+                {
                     let offset = record.position.offset;
                     self.step(match answer {
                         ParkedAt::Offset(parked) => {

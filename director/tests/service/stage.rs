@@ -152,6 +152,11 @@ impl Stage {
         page.rows.into_iter().map(|row| row.position.offset).collect()
     }
 
+    /// The end of `parked` in the partition of a recipient.
+    pub(crate) async fn parked_end(&self, recipient: &str) -> u64 {
+        self.log.end(Topic::Parked, self.partition(recipient)).await.unwrap()
+    }
+
     pub(crate) async fn flag(&self, recipient: &str) -> FlagReading {
         let question = [(Recipient::parse_key(recipient).unwrap(), self.partition(recipient))];
         self.registry.read(&question).await.unwrap().remove(0)

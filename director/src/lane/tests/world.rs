@@ -28,7 +28,8 @@ pub(super) fn settings() -> Settings {
         budget_percent: 50,
         budget_reserve: 8,
     };
-    Settings { verdict_deadline: Duration::from_secs(30), parked_memory: 1, retry }
+    let run = RunLimits { records: 3, bytes: 1 << 20 };
+    Settings { verdict_deadline: Duration::from_secs(30), parked_memory: 1, retry, run }
 }
 
 /// A session at the far end of a stream: takes records in order, may spill, and then is behind until it may not be.
@@ -68,7 +69,7 @@ pub(super) struct World {
     pub(super) sessions: Vec<Session>,
     pub(super) lookups: Vec<Recipient>,
     pub(super) looks: Vec<Recipient>,
-    pub(super) parks: Vec<u64>,
+    pub(super) parks: Vec<Vec<u64>>,
     pub(super) burials: Vec<u64>,
     /// Recipients of which something was parked that no look was asked for since.
     pub(super) unlooked: BTreeSet<Recipient>,
@@ -167,14 +168,15 @@ impl World {
                 session.inbound.push_back(Frame::Record(offset, parked_upto));
             }
             Output::Resume(route) => self.sessions[route.session.0 as usize].inbound.push_back(Frame::Resume),
-            Output::Park(record, _) => {
-                let offset = record.position.offset;
-                assert_eq!(self.open_before(offset), [] as [u64; 0], "{offset} is parked too early");
-                assert!(
-                    self.parks.iter().all(|other| self.owner(*other) != self.owner(offset)),
-                    "two appends of one lane"
-                );
-                self.parks.push(offset);
+            Output::Park(run) => {
+                let run: Vec<u64> = run.iter().map(|(record, _)| record.position.offset).collect();
+                for (index, offset) in run.iter().enumerate() {
+                    assert_eq!(self.open_before(*offset), run[..index], "{offset} is parked too early");
+                }
+                let owner = self.owner(run[0]);
+                assert!(self.parks.iter().all(|other| self.owner(other[0]) != owner), "two runs of one lane");
+                assert!(run.len() <= settings().run.records, "{run:?} is too long");
+                self.parks.push(run);
             }
             Output::Bury(record, _) => {
                 self.end(record.position.offset, None);
@@ -324,15 +326,8 @@ impl World {
                 self.feed(Input::Looked(recipient, routes));
             }
             (26..=28, _) if !self.parks.is_empty() => {
-                let offset = self.parks.remove(pick.index(self.parks.len()));
-                if faults && pick.index(9) == 0 {
-                    return self.feed(Input::Unparkable(offset, DeadReason::Misplaced));
-                }
-                let parked = self.parked_end;
-                self.parked_end += 1;
-                self.parked.insert(offset, parked);
-                self.unlooked.insert(self.owner(offset).clone());
-                self.feed(Input::Parked { offset, parked });
+                let run = self.parks.remove(pick.index(self.parks.len()));
+                self.park(&run, faults && pick.index(9) == 0, pick);
             }
             (29, _) => {
                 if let Some(offset) = self.burials.pop() {
@@ -341,6 +336,21 @@ impl World {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The log takes a run: as one record, or one after the other, and then it may refuse some of them for good.
+    fn park(&mut self, run: &[u64], singly: bool, pick: Pick) {
+        for (index, offset) in run.iter().enumerate() {
+            if singly && pick.index(2 + index) == 0 {
+                self.feed(Input::Unparkable(*offset, DeadReason::Misplaced));
+                continue;
+            }
+            self.parked_end += u64::from(singly || index == 0);
+            let parked = self.parked_end - 1;
+            self.parked.insert(*offset, parked);
+            self.unlooked.insert(self.owner(*offset).clone());
+            self.feed(Input::Parked { offset: *offset, parked });
         }
     }
 
