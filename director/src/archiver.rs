@@ -4,11 +4,13 @@
 //! - [`rows`]: writes parked records to the store and, in the same transaction, how far;
 //! - [`dead`]: as `rows`, for dead letters.
 //!
+//! [`requeue`] appends dead letters again that somebody asked for, and purges old ones;
 //! [`sweep`] marks again who still has rows, and expires rows. [`stage`] is what the three have in common.
 
 mod dead;
 mod flags;
 mod reading;
+mod requeue;
 mod rows;
 mod stage;
 mod sweep;
@@ -16,14 +18,15 @@ mod sweep;
 use std::sync::Arc;
 
 use shared::clock::Clock;
-use shared::log::Subscriber;
+use shared::log::{Appender, Subscriber};
+use shared::position::Epoch;
 use shared::registry::Flags;
 use shared::retry::Backoff;
 use shared::shutdown::Shutdown;
-use shared::store::{DeadLetters, Inbox};
+use shared::store::{DeadLetters, Inbox, Requeues};
 use shared::topic::Topic;
 
-use crate::config::{ArchiverSettings, Config};
+use crate::config::{ArchiverSettings, Config, DeadLetterSettings};
 use crate::consumer::{self, Group};
 use crate::error::Error;
 use crate::intake::Limits;
@@ -37,6 +40,11 @@ pub(crate) struct Archiver {
     pub(crate) flags: Arc<dyn Flags>,
     pub(crate) inbox: Arc<dyn Inbox>,
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) dead_letter_settings: DeadLetterSettings,
+    pub(crate) requeues: Arc<dyn Requeues>,
+    /// Where requeued ones are appended, and in which generation.
+    pub(crate) appender: Arc<dyn Appender>,
+    pub(crate) epoch: Epoch,
     pub(crate) parker: Parker,
     pub(crate) clock: Arc<dyn Clock>,
 }

@@ -1,11 +1,14 @@
 //! `[director]`: every limit the director and its archiver keep.
 
+mod dead_letters;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared::config::{Mistakes, Secret, Section, millis};
 use shared::retry::Backoff;
 
+pub use self::dead_letters::DeadLetterSettings;
 use crate::lane::{self, Patience, RetryPolicy, RunLimits};
 
 /// Settings of the director.
@@ -42,6 +45,8 @@ pub struct Config {
     pub link: LinkSettings,
     /// The archiver.
     pub archiver: ArchiverSettings,
+    /// Requeues and retention of dead letters.
+    pub dead_letters: DeadLetterSettings,
 }
 
 impl Default for Config {
@@ -60,6 +65,7 @@ impl Default for Config {
             link_secret: Secret::default(),
             link: LinkSettings::default(),
             archiver: ArchiverSettings::default(),
+            dead_letters: DeadLetterSettings::default(),
         }
     }
 }
@@ -294,6 +300,7 @@ impl Section for Config {
         mistakes.within("link.batches", link.batches, 1..=10_000);
         mistakes.within("link.verdict_batches", link.verdict_batches, 1..=100_000);
         mistakes.within("link.breaker_failures", link.breaker_failures, 1..=1000);
+        self.dead_letters.check(mistakes);
         let archiver = &self.archiver;
         mistakes.within("archiver.rows", archiver.rows, 1..=100_000);
         mistakes.within("archiver.bytes", archiver.bytes, 1024..=1024 * 1024 * 1024);

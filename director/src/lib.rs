@@ -27,6 +27,9 @@ mod service;
 mod testing;
 mod worker;
 
-pub use config::{ArchiverSettings, BackoffSettings, Config, LinkSettings, PatienceSettings, RetrySettings};
+pub use config::{
+    ArchiverSettings, BackoffSettings, Config, DeadLetterSettings, LinkSettings, PatienceSettings,
+    RetrySettings,
+};
 pub use error::Error;
 pub use service::{Ports, Service};

@@ -18,9 +18,11 @@ fn main() -> ExitCode {
         let log = process.connect("kafka", async || kafka::Log::connect(&log, &brokers).await).await?;
         let inbox = postgres::Store::connect(&database, &store)?;
         let (routes, clock) = (redis::Registry::new(&redis)?, Arc::new(SystemClock));
-        let (nodes, flags, dead_letters) = (routes.clone(), routes.clone(), inbox.clone());
+        let (nodes, flags) = (routes.clone(), routes.clone());
+        let (dead_letters, requeues) = (inbox.clone(), inbox.clone());
         let (subscriber, ends, appender) = (log.clone(), log.clone(), log);
-        let ports = Ports { subscriber, appender, ends, routes, nodes, flags, inbox, dead_letters, clock };
+        let ports =
+            Ports { subscriber, appender, ends, routes, nodes, flags, inbox, dead_letters, requeues, clock };
         let service = Service::bind(config, ports).await?;
         process.announce(&[])?;
         process.serve(service.readiness(), async |shutdown| service.run(shutdown).await).await

@@ -5,6 +5,7 @@ use std::time::Duration;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use shared::outcome::{DeadReason, End, ParkReason};
 use shared::position::PartitionId;
+use shared::store::Settled;
 
 const ENDED: &str = "postrider_records_ended";
 const PARKED: &str = "postrider_director_parked";
@@ -27,6 +28,9 @@ const ARCHIVER_UPTO: &str = "postrider_archiver_position";
 const GAPS: &str = "postrider_archiver_gaps";
 const SWEPT: &str = "postrider_archiver_swept";
 const EXPIRED: &str = "postrider_archiver_expired";
+const REQUEUED: &str = "postrider_archiver_requeues";
+const REQUEUES_WAITING: &str = "postrider_archiver_requeues_waiting";
+const PURGED: &str = "postrider_archiver_dead_letters_purged";
 const RESTARTS: &str = "postrider_archiver_restarts";
 
 /// Describes them, and shows the gauges before anything happened.
@@ -55,6 +59,9 @@ pub(crate) fn describe() {
     describe_counter!(GAPS, "parked records that became a gap, by cause");
     describe_counter!(SWEPT, "recipients marked again because they have stored rows");
     describe_counter!(EXPIRED, "stored rows that expired");
+    describe_counter!(REQUEUED, "requeues of dead letters that were settled, by end");
+    describe_gauge!(REQUEUES_WAITING, "requeues of dead letters that are asked for, up to 100000");
+    describe_counter!(PURGED, "dead letters purged after their retention");
     describe_counter!(RESTARTS, "times a stage of the archiver started over after a conflict, by stage");
     gauge!(STREAMS).set(0.0);
     gauge!(BREAKERS).set(0.0);
@@ -135,6 +142,23 @@ pub(crate) fn swept(recipients: usize) {
 
 pub(crate) fn expired(rows: u64) {
     counter!(EXPIRED).increment(rows);
+}
+
+pub(crate) fn requeued(settled: Settled) {
+    let end = match settled {
+        Settled::Requeued(_) => "requeued",
+        Settled::Expired => "expired",
+        Settled::Unfit => "unfit",
+    };
+    counter!(REQUEUED, "end" => end).increment(1);
+}
+
+pub(crate) fn requeues_waiting(count: u64) {
+    gauge!(REQUEUES_WAITING).set(count as f64);
+}
+
+pub(crate) fn dead_letters_purged(count: u64) {
+    counter!(PURGED).increment(count);
 }
 
 pub(crate) fn restarted(stage: &'static str) {

@@ -135,7 +135,7 @@ fn reencode(letter: &DeadLetter, entry: &Entry) -> Entry {
         DeadReason::Unsupported(_) => DeadReason::Unsupported(detail),
         DeadReason::Misplaced | DeadReason::Rejected(_) => letter.reason.clone(),
     };
-    dead::encode(entry, letter.position, &reason)
+    dead::encode_cut(entry, letter.position, &reason)
 }
 
 fn without_body(letter: &DeadLetter) -> Entry {
@@ -147,5 +147,6 @@ fn without_headers(letter: &DeadLetter) -> Entry {
 }
 
 fn without_anything(letter: &DeadLetter) -> Entry {
-    dead::encode(&Entry::default(), letter.position, &DeadReason::Malformed("too large to be kept".into()))
+    let reason = DeadReason::Malformed("too large to be kept".into());
+    dead::encode_cut(&Entry::default(), letter.position, &reason)
 }

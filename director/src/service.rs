@@ -7,7 +7,7 @@ use shared::clock::Clock;
 use shared::log::{Appender, Ends, Subscriber};
 use shared::registry::{Flags, Nodes, Routes};
 use shared::shutdown::Shutdown;
-use shared::store::{DeadLetters, Inbox};
+use shared::store::{DeadLetters, Inbox, Requeues};
 use shared::topic::Topic;
 
 use crate::archiver::Archiver;
@@ -38,6 +38,8 @@ pub struct Ports {
     pub inbox: Arc<dyn Inbox>,
     /// Where dead letters are stored.
     pub dead_letters: Arc<dyn DeadLetters>,
+    /// Which of them are to be requeued.
+    pub requeues: Arc<dyn Requeues>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -78,13 +80,17 @@ impl Service {
         let backoff = config.backoff.into();
         let forwarder =
             Forwarder::new(config.link.clone(), config.link_secret.clone(), ports.ends.epoch(), ports.nodes);
-        let parker = Parker::new(ports.appender, backoff);
+        let parker = Parker::new(Arc::clone(&ports.appender), backoff);
         let archiver = Archiver {
             settings: config.archiver.clone(),
             backoff,
             flags: ports.flags,
             inbox: ports.inbox,
             dead_letters: ports.dead_letters,
+            dead_letter_settings: config.dead_letters.clone(),
+            requeues: ports.requeues,
+            appender: ports.appender,
+            epoch: ports.ends.epoch(),
             parker: parker.clone(),
             clock: Arc::clone(&ports.clock),
         };

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "service/dead_letters.rs"]
+mod dead_letters;
 #[path = "service/node.rs"]
 mod node;
 #[path = "service/rebalance.rs"]
@@ -17,7 +19,6 @@ use shared::config::Secret;
 use shared::delivery::SessionId;
 use shared::log::Entry;
 use shared::registry::{Flag, Flags as _};
-use shared::store::DeadLetters as _;
 use stage::{Stage, eventually};
 
 const ALICE: &str = "acme/alice";
@@ -167,12 +168,13 @@ async fn what_does_not_parse_becomes_a_dead_letter_and_the_partition_moves_on() 
     let offsets = stage.publish(ALICE, 0..1).await;
     eventually("the next one stored", async || stage.stored(ALICE).await == offsets).await;
     eventually("the dead letter stored", async || {
-        let letters = stage.store.list_dead(None, None, 10).await.unwrap();
+        let letters = stage.dead_letters().await;
         letters.len() == 1
             && letters[0].position.offset == placed
             && letters[0].code == "malformed"
             && letters[0].key == ALICE
-            && &letters[0].payload[..] == b"x"
+            && letters[0].size_bytes == 1
+            && !letters[0].requeueable
     })
     .await;
     director.stop().await;
@@ -187,8 +189,8 @@ async fn what_a_client_refuses_becomes_a_dead_letter() {
     let director = stage.direct();
     stage.publish(ALICE, 0..2).await;
     eventually("dead letters stored", async || {
-        let letters = stage.store.list_dead(None, None, 10).await.unwrap();
-        letters.len() == 2 && letters.iter().all(|letter| letter.code == "refused")
+        let letters = stage.dead_letters().await;
+        letters.len() == 2 && letters.iter().all(|letter| letter.code == "refused" && letter.requeueable)
     })
     .await;
     director.stop().await;

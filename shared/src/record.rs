@@ -36,6 +36,12 @@ pub fn encode(notification: &Notification) -> Entry {
     }
 }
 
+/// The notification's id as a record has it, whatever else may be wrong with the record.
+#[must_use]
+pub fn id(entry: &Entry) -> Option<&str> {
+    headers::id(&entry.headers)
+}
+
 /// Reads the record of a notification. Unknown headers are ignored; the first of a repeated header counts.
 ///
 /// # Errors

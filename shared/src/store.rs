@@ -1,21 +1,26 @@
 //! The store port: what could not be delivered yet, what never can, and who may produce. Postgres in production, SQLite
 //! in one process.
 //!
-//! Narrow traits: [`Inbox`], [`DeadLetters`], [`ApiKeys`], [`Migrate`]. [`contract`] is the suite that every adapter
-//! passes. Every call returns within the adapter's deadline.
+//! Narrow traits: [`Inbox`], [`DeadLetters`], [`DeadReview`], [`Requeues`], [`ApiKeys`], [`Migrate`]. [`contract`] is the
+//! suite that every adapter passes. Every call returns within the adapter's deadline.
 
 mod columns;
 pub mod contract;
+mod dead;
+mod dead_columns;
 mod failure;
 mod metrics;
 pub mod postgres;
 pub mod sqlite;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+
+pub use dead::{
+    DeadChange, DeadFilter, DeadLetter, DeadLetters, DeadReview, DeadRow, DeadState, DeadSummary, Requested,
+    Requeues, Settled,
+};
 
 use crate::clock::Timestamp;
-use crate::log::Headers;
 use crate::notification::Notification;
 use crate::position::{Cursor, PartitionId, Position};
 use crate::recipient::{Recipient, TenantId};
@@ -140,51 +145,6 @@ pub trait Inbox: Send + Sync + 'static {
         after: Option<&Recipient>,
         limit: u32,
     ) -> Result<Vec<Recipient>, Error>;
-}
-
-/// A dead letter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadRow {
-    /// Where the record stood on `notifications`.
-    pub position: Position,
-    /// The tenant, when the record's key names one.
-    pub tenant: Option<TenantId>,
-    /// The record's key, as text where it is any.
-    pub key: String,
-    /// Stable code, see [`crate::outcome::DeadReason::code`].
-    pub code: String,
-    /// For a person.
-    pub detail: String,
-    /// The record's headers.
-    pub headers: Headers,
-    /// The record's body.
-    pub payload: Bytes,
-    /// When it was dead-lettered.
-    pub time: Timestamp,
-}
-
-/// Records that can never be delivered.
-#[async_trait]
-pub trait DeadLetters: Send + Sync + 'static {
-    /// How far `dead` of `partition` has been archived.
-    async fn dead_upto(&self, partition: PartitionId) -> Result<u64, Error>;
-
-    /// As [`Inbox::archive`], for dead letters.
-    async fn archive_dead(
-        &self,
-        partition: PartitionId,
-        from: u64,
-        to: u64,
-        rows: &[DeadRow],
-    ) -> Result<(), Error>;
-
-    /// Dead letters of `tenant` (all, for `None`) above `after`, ascending by position; at most `limit`.
-    async fn list_dead(
-        &self,
-        tenant: Option<&TenantId>,
-        after: Option<Position>,
-        limit: u32,
-    ) -> Result<Vec<DeadRow>, Error>;
 }
 
 /// A producer's key, without the secret: only its SHA-256 is kept.

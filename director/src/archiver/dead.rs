@@ -1,15 +1,18 @@
-//! The dead stage: `dead` to the store, as the rows stage does with `parked`.
+//! The dead stage: `dead` to the store, as the rows stage does with `parked`. Beside that of partition zero run the
+//! requeues, once for the whole group.
 
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
-use shared::log::{Fetched, Headers};
+use shared::log::{Entry, Fetched, Headers};
+use shared::notification::NotificationId;
 use shared::position::{Epoch, PartitionId, Position};
-use shared::recipient::TenantId;
-use shared::record::{dead, parked};
+use shared::recipient::{Recipient, TenantId};
+use shared::record::{self, Kind, dead, parked};
 use shared::store::DeadRow;
 
 use super::Archiver;
+use super::requeue;
 use super::stage::{self, Stage};
 use crate::calls::{Conflict, persist};
 use crate::consumer::{self, Assignment};
@@ -19,10 +22,19 @@ pub(super) struct Crew(pub(super) Archiver);
 
 impl consumer::Crew for Crew {
     fn work(&self, assignment: Assignment) -> BoxFuture<'static, ()> {
-        let settings = Arc::new(self.0.settings.clone());
-        let stage = Dead { archiver: self.0.clone(), partition: assignment.partition };
-        let backoff = self.0.backoff;
-        stage::run(stage, assignment, settings, backoff).boxed()
+        let archiver = self.0.clone();
+        async move {
+            let (drain, partition) = (assignment.drain.clone(), assignment.partition);
+            let requeueing = async {
+                if partition == PartitionId(0) {
+                    requeue::run(&archiver, &drain).await;
+                }
+            };
+            let settings = Arc::new(archiver.settings.clone());
+            let dead = Dead { archiver: archiver.clone(), partition };
+            tokio::join!(stage::run(dead, assignment, settings, archiver.backoff), requeueing);
+        }
+        .boxed()
     }
 }
 
@@ -49,24 +61,38 @@ impl Stage for Dead {
     }
 }
 
+/// Most of a key, or of a detail, that is kept. Every key that anybody could be delivered by is shorter.
+const TEXT_BYTES: usize = 4 * 1024;
+
 /// Every record becomes a row. One that nobody of ours wrote has no coordinates: it gets those on `dead`, in generation
 /// zero, which no topic has.
 fn row(fetched: &Fetched) -> DeadRow {
-    let entry = &fetched.entry;
+    let dead = &fetched.entry;
     let foreign = Position { epoch: Epoch(0), partition: fetched.partition, offset: fetched.offset };
-    let (code, detail) = dead::reason(entry)
+    let (code, detail) = dead::reason(dead)
         .unwrap_or_else(|error| ("malformed".into(), format!("on the dead topic without a reason: {error}")));
-    let key = String::from_utf8_lossy(&entry.key).into_owned();
+    let key = String::from_utf8_lossy(&dead.key).into_owned();
     let own =
         |headers: &Headers| headers.iter().filter(|(name, _)| !name.starts_with("pr_")).cloned().collect();
+    let entry = Entry { headers: own(&dead.headers), ..dead.clone() };
+    let cut = dead::is_cut(dead);
     DeadRow {
-        position: parked::position(entry).unwrap_or(foreign),
+        position: parked::position(dead).unwrap_or(foreign),
         tenant: key.split(['/', '#']).next().and_then(|tenant| TenantId::parse(tenant).ok()),
-        key,
-        code,
-        detail,
-        headers: own(&entry.headers),
-        payload: entry.payload.clone(),
+        recipient: Recipient::parse_key(&key).ok().map(|recipient| recipient.id),
+        key: short(key),
+        code: short(code),
+        detail: short(detail),
         time: fetched.timestamp,
+        notification: record::id(&entry).and_then(|id| NotificationId::parse(id).ok()),
+        cut,
+        requeueable: !cut && matches!(record::decode(&entry), Ok((Kind::Notification, _))),
+        headers: entry.headers,
+        payload: entry.payload,
     }
+}
+
+fn short(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TEXT_BYTES));
+    text
 }

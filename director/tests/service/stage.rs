@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postrider_director::{Config, Ports, Service};
-use shared::clock::{Clock, SystemClock};
+use shared::clock::{Clock, SystemClock, Timestamp};
 use shared::config::{LogSettings, StoreSettings};
 use shared::log::sqlite::Log;
 use shared::log::{Appender as _, Ends as _, Entry, Subscriber as _, Turn};
@@ -18,7 +18,9 @@ use shared::registry::memory::Registry;
 use shared::registry::{FlagReading, Flags as _, Route, Routes as _};
 use shared::shutdown::Shutdown;
 use shared::store::sqlite::Store;
-use shared::store::{Inbox as _, Migrate as _, PageRequest};
+use shared::store::{
+    DeadFilter, DeadReview as _, DeadSummary, Inbox as _, Migrate as _, PageRequest, Requeues,
+};
 use shared::topic::{Topic, partition_of};
 use tokio::task::JoinHandle;
 
@@ -52,6 +54,12 @@ pub(crate) struct Director {
 }
 
 impl Director {
+    /// Ends it as a crash would: nothing is finished, nothing is given back.
+    pub(crate) async fn die(self) {
+        self.task.abort();
+        let _aborted = self.task.await;
+    }
+
     /// Stops it and waits until it has.
     pub(crate) async fn stop(self) {
         self.shutdown.begin();
@@ -77,6 +85,11 @@ impl Stage {
 
     /// Starts a director.
     pub(crate) fn direct(&self) -> Director {
+        self.direct_with(Arc::clone(&self.store) as _)
+    }
+
+    /// Starts a director that asks `requeues` for those that are asked for.
+    pub(crate) fn direct_with(&self, requeues: Arc<dyn Requeues>) -> Director {
         let ports = Ports {
             subscriber: Arc::clone(&self.log) as _,
             appender: Arc::clone(&self.log) as _,
@@ -86,6 +99,7 @@ impl Stage {
             flags: Arc::clone(&self.registry) as _,
             inbox: Arc::clone(&self.store) as _,
             dead_letters: Arc::clone(&self.store) as _,
+            requeues,
             clock: Arc::clone(&self.clock),
         };
         let (shutdown, config) = (Shutdown::new(), self.config.clone());
@@ -101,24 +115,56 @@ impl Stage {
 
     /// Publishes one notification for each number; answers the offsets.
     pub(crate) async fn publish(&self, recipient: &str, numbers: Range<u64>) -> Vec<u64> {
-        let now = self.clock.now();
-        let entries = numbers.map(|number| {
-            record::encode(&Notification {
-                id: NotificationId::parse(&format!("n-{number}")).unwrap(),
-                recipient: Recipient::parse_key(recipient).unwrap(),
-                source: "/tests".into(),
-                kind: NotificationType::parse("test").unwrap(),
-                time: now,
-                expires: now.after(Duration::from_secs(3600)),
-                urgency: Urgency::Normal,
-                content_type: ContentType::parse("text/plain").unwrap(),
-                metadata: None,
-                trace: Trace::default(),
-                content: Bytes::from(format!("content {number}")),
-            })
-        });
+        let entries = numbers.map(|number| record::encode(&self.notification(recipient, number)));
         let placed = self.log.append(Topic::Notifications, entries.collect()).await;
         placed.into_iter().map(|placed| placed.unwrap().offset).collect()
+    }
+
+    /// The notification that [`Stage::publish`] makes of a number.
+    pub(crate) fn notification(&self, recipient: &str, number: u64) -> Notification {
+        let now = self.clock.now();
+        Notification {
+            id: NotificationId::parse(&format!("n-{number}")).unwrap(),
+            recipient: Recipient::parse_key(recipient).unwrap(),
+            source: "/tests".into(),
+            kind: NotificationType::parse("test").unwrap(),
+            time: now,
+            expires: now.after(Duration::from_secs(3600)),
+            urgency: Urgency::Normal,
+            content_type: ContentType::parse("text/plain").unwrap(),
+            metadata: None,
+            trace: Trace::default(),
+            content: Bytes::from(format!("content {number}")),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Where `notifications` ends in the partition of a recipient.
+    pub(crate) async fn end(&self, recipient: &str) -> u64 {
+        self.log.end(Topic::Notifications, self.partition(recipient)).await.unwrap()
+    }
+
+    /// The ids that stand on `notifications` for a recipient, in order.
+    pub(crate) async fn ids(&self, recipient: &str) -> Vec<String> {
+        let (home, end) = (self.partition(recipient), self.end(recipient).await);
+        let group = format!("reader-{:x}", rand::random::<u64>());
+        let mut reader = self.log.subscribe(Topic::Notifications, &group).await.unwrap();
+        let (mut ids, mut next) = (Vec::new(), 0);
+        while next < end {
+            let turn = tokio::time::timeout(DEADLINE, reader.next()).await.unwrap().unwrap();
+            let Turn::Fetched(partition, records) = turn else { continue };
+            for fetched in records.into_iter().filter(|_| partition == home) {
+                next = fetched.offset + 1;
+                if fetched.entry.key == recipient.as_bytes() {
+                    ids.extend(record::id(&fetched.entry).map(str::to_owned));
+                }
+            }
+        }
+        reader.close().await;
+        ids
     }
 
     pub(crate) fn partition(&self, recipient: &str) -> PartitionId {
@@ -155,6 +201,13 @@ impl Stage {
     /// The end of `parked` in the partition of a recipient.
     pub(crate) async fn parked_end(&self, recipient: &str) -> u64 {
         self.log.end(Topic::Parked, self.partition(recipient)).await.unwrap()
+    }
+
+    /// Every dead letter, by position.
+    pub(crate) async fn dead_letters(&self) -> Vec<DeadSummary> {
+        let mut letters = self.store.list_dead(&DeadFilter::default(), None, 1000).await.unwrap();
+        letters.sort_by_key(|letter| letter.position);
+        letters
     }
 
     pub(crate) async fn flag(&self, recipient: &str) -> FlagReading {

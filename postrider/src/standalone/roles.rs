@@ -183,6 +183,7 @@ async fn director(
         flags: engines.registry.clone(),
         inbox: engines.store.clone(),
         dead_letters: engines.store.clone(),
+        requeues: engines.store.clone(),
         clock: Arc::clone(&engines.clock) as _,
     };
     Ok(postrider_director::Service::bind(config, ports).await?)

@@ -10,6 +10,7 @@ use crate::position::Position;
 
 const CODE: &str = "pr_dead";
 const DETAIL: &str = "pr_detail";
+const CUT: &str = "pr_cut";
 
 /// The record of `dead` for `entry`, which stood at `position`. Works for any record, parseable or not.
 #[must_use]
@@ -19,6 +20,20 @@ pub fn encode(entry: &Entry, position: Position, reason: &DeadReason) -> Entry {
     dead.headers.push((CODE.into(), Bytes::from_static(reason.code().as_bytes())));
     dead.headers.push((DETAIL.into(), Bytes::from(reason.detail().to_owned())));
     dead
+}
+
+/// As [`encode`], for an `entry` that lost its body or its headers, because the log did not take it whole.
+#[must_use]
+pub fn encode_cut(entry: &Entry, position: Position, reason: &DeadReason) -> Entry {
+    let mut dead = encode(entry, position, reason);
+    dead.headers.push((CUT.into(), Bytes::from_static(b"1")));
+    dead
+}
+
+/// Whether a record of `dead` lost its body or its headers.
+#[must_use]
+pub fn is_cut(entry: &Entry) -> bool {
+    entry.headers.iter().any(|(name, _)| name == CUT)
 }
 
 /// The code and the detail of a record of `dead`.

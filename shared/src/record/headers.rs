@@ -115,6 +115,10 @@ pub(super) fn write(notification: &Notification) -> Headers {
     headers
 }
 
+pub(super) fn id(headers: &Headers) -> Option<&str> {
+    Notes(headers).get(ID).ok().flatten()
+}
+
 pub(super) fn read(
     key: Option<&str>,
     headers: &Headers,

@@ -1,11 +1,12 @@
-//! How notifications, dead letters and keys lie in columns, the same in both engines. The adapters bind and read these.
+//! How notifications, headers and keys lie in columns, the same in both engines. The adapters bind and read these;
+//! `dead_columns` has those of dead letters.
 
 use std::borrow::Cow;
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 
 use super::failure::{Failure, Unfit};
-use super::{ApiKey, DeadRow, GapCause, GapRow, StoredRow};
+use super::{ApiKey, GapCause, GapRow, StoredRow};
 use crate::clock::Timestamp;
 use crate::log::Headers;
 use crate::notification::{Notification, Trace, Urgency};
@@ -94,39 +95,6 @@ pub(super) fn merge_gap(gaps: &mut Vec<GapRow>, gap: GapRow) {
     }
 }
 
-/// A row of `dead_letters`, as read.
-#[derive(sqlx::FromRow)]
-pub(super) struct DeadColumns {
-    epoch: i64,
-    partition: i64,
-    record_offset: i64,
-    tenant: Option<String>,
-    key: String,
-    code: String,
-    detail: String,
-    headers: Vec<u8>,
-    payload: Vec<u8>,
-    time_ms: i64,
-}
-
-impl TryFrom<DeadColumns> for DeadRow {
-    type Error = Failure;
-
-    fn try_from(row: DeadColumns) -> Result<Self, Failure> {
-        Ok(Self {
-            position: position(row.epoch, row.partition, row.record_offset)?,
-            tenant: row.tenant.map(|tenant| name("tenant", &tenant)).transpose()?,
-            key: row.key,
-            code: row.code,
-            detail: row.detail,
-            headers: unpack_headers(row.headers.into())
-                .ok_or_else(|| Unfit::failure("headers", "are cut off or not text"))?,
-            payload: row.payload.into(),
-            time: timestamp("time_ms", row.time_ms)?,
-        })
-    }
-}
-
 /// A row of `api_keys`, as read.
 #[derive(sqlx::FromRow)]
 pub(super) struct KeyColumns {
@@ -193,7 +161,7 @@ pub(super) fn pack_headers(headers: &Headers) -> Vec<u8> {
     packed
 }
 
-fn unpack_headers(mut packed: Bytes) -> Option<Headers> {
+pub(super) fn unpack_headers(mut packed: Bytes) -> Option<Headers> {
     let mut headers = Headers::new();
     while !packed.is_empty() {
         let name = String::from_utf8(take_part(&mut packed)?.to_vec()).ok()?;
@@ -222,14 +190,14 @@ pub(super) fn cause(word: &str) -> Result<GapCause, Failure> {
         .ok_or_else(|| Unfit::failure("cause", format_args!("is {word:?}")))
 }
 
-fn name<N: std::str::FromStr<Err = crate::InvalidName>>(
+pub(super) fn name<N: std::str::FromStr<Err = crate::InvalidName>>(
     column: &'static str,
     text: &str,
 ) -> Result<N, Failure> {
     text.parse().map_err(|error| Unfit::failure(column, error))
 }
 
-fn position(epoch: i64, partition: i64, offset: i64) -> Result<Position, Failure> {
+pub(super) fn position(epoch: i64, partition: i64, offset: i64) -> Result<Position, Failure> {
     let narrow = |column, number: i64| u32::try_from(number).map_err(|error| Unfit::failure(column, error));
     Ok(Position {
         epoch: Epoch(narrow("epoch", epoch)?),
@@ -238,7 +206,7 @@ fn position(epoch: i64, partition: i64, offset: i64) -> Result<Position, Failure
     })
 }
 
-fn timestamp(column: &'static str, ms: i64) -> Result<Timestamp, Failure> {
+pub(super) fn timestamp(column: &'static str, ms: i64) -> Result<Timestamp, Failure> {
     wide(column, ms).map(Timestamp::from_millis)
 }
 

@@ -1,16 +1,26 @@
-//! Dead letters in Postgres.
+//! Dead letters in Postgres: `review` for whoever looks at them, `requeues` for the worker that appends them again.
+
+mod requeues;
+mod review;
 
 use async_trait::async_trait;
 use sqlx::{Connection as _, PgConnection};
 
 use super::{Store, advance, progress};
-use crate::position::{PartitionId, Position};
-use crate::recipient::TenantId;
-use crate::store::columns::{DeadColumns, millis, pack_headers, signed, text};
+use crate::clock::Timestamp;
+use crate::notification::NotificationId;
+use crate::position::PartitionId;
+use crate::recipient::{RecipientId, TenantId};
+use crate::store::columns::{millis, pack_headers, signed, text};
 use crate::store::failure::Failure;
 use crate::store::{DeadLetters, DeadRow, Error};
 
 const TOPIC: &str = "dead";
+
+const PURGE: &str = "DELETE FROM dead_letters WHERE (epoch, partition, record_offset) IN (
+    SELECT epoch, partition, record_offset FROM dead_letters
+    WHERE state <> 'requeue_requested' AND changed_ms < $1 ORDER BY changed_ms LIMIT $2
+)";
 
 #[async_trait]
 impl DeadLetters for Store {
@@ -47,34 +57,15 @@ impl DeadLetters for Store {
         self.within("archive_dead", work).await
     }
 
-    async fn list_dead(
-        &self,
-        tenant: Option<&TenantId>,
-        after: Option<Position>,
-        limit: u32,
-    ) -> Result<Vec<DeadRow>, Error> {
-        let statement = if tenant.is_some() {
-            "SELECT * FROM dead_letters WHERE tenant = $1 AND (epoch, partition, record_offset) > ($2, $3, $4)
-             ORDER BY epoch, partition, record_offset LIMIT $5"
-        } else {
-            "SELECT * FROM dead_letters WHERE $1::text IS NULL AND (epoch, partition, record_offset) > ($2, $3, $4)
-             ORDER BY epoch, partition, record_offset LIMIT $5"
-        };
+    async fn purge_dead(&self, before: Timestamp, limit: u32) -> Result<u64, Error> {
         let work = async {
-            let offset = after.map_or(Ok(-1), |after| signed("record_offset", after.offset))?;
             let mut held = self.hold().await?;
-            let found: Vec<DeadColumns> = sqlx::query_as(statement)
-                .bind(tenant.map(TenantId::as_str))
-                .bind(after.map_or(-1, |after| i64::from(after.epoch.0)))
-                .bind(after.map_or(-1, |after| i64::from(after.partition.0)))
-                .bind(offset)
-                .bind(i64::from(limit))
-                .fetch_all(&mut *held)
-                .await?;
+            let gone =
+                sqlx::query(PURGE).bind(millis(before)).bind(i64::from(limit)).execute(&mut *held).await?;
             held.release();
-            found.into_iter().map(DeadRow::try_from).collect()
+            Ok(gone.rows_affected())
         };
-        self.within("list_dead", work).await
+        self.within("purge_dead", work).await
     }
 }
 
@@ -86,9 +77,11 @@ async fn insert(connection: &mut PgConnection, rows: &[DeadRow]) -> Result<(), F
         rows.iter().map(|row| signed("record_offset", row.position.offset)).collect();
     sqlx::query(
         "INSERT INTO dead_letters
-             (epoch, partition, record_offset, tenant, key, code, detail, headers, payload, time_ms)
+             (epoch, partition, record_offset, tenant, key, code, detail, headers, payload, time_ms,
+              recipient, notification, cut, requeueable, changed_ms)
          SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
-             $7::text[], $8::bytea[], $9::bytea[], $10::bigint[])
+             $7::text[], $8::bytea[], $9::bytea[], $10::bigint[],
+             $11::text[], $12::text[], $13::boolean[], $14::boolean[], $10::bigint[])
          ON CONFLICT DO NOTHING",
     )
     .bind(rows.iter().map(|row| i64::from(row.position.epoch.0)).collect::<Vec<_>>())
@@ -101,6 +94,10 @@ async fn insert(connection: &mut PgConnection, rows: &[DeadRow]) -> Result<(), F
     .bind(rows.iter().map(|row| pack_headers(&row.headers)).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| &row.payload[..]).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| millis(row.time)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.recipient.as_ref().map(RecipientId::as_str)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.notification.as_ref().map(NotificationId::as_str)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.cut).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.requeueable).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())

@@ -1,16 +1,26 @@
-//! Dead letters in SQLite.
+//! Dead letters in SQLite: `review` for whoever looks at them, `requeues` for the worker that appends them again.
+
+mod requeues;
+mod review;
 
 use async_trait::async_trait;
 use sqlx::{Connection as _, SqliteConnection};
 
 use super::{Store, advance, progress};
-use crate::position::{PartitionId, Position};
-use crate::recipient::TenantId;
-use crate::store::columns::{DeadColumns, millis, pack_headers, signed, text};
+use crate::clock::Timestamp;
+use crate::notification::NotificationId;
+use crate::position::PartitionId;
+use crate::recipient::{RecipientId, TenantId};
+use crate::store::columns::{millis, pack_headers, signed, text};
 use crate::store::failure::Failure;
 use crate::store::{DeadLetters, DeadRow, Error};
 
 const TOPIC: &str = "dead";
+
+const PURGE: &str = "DELETE FROM dead_letters WHERE (epoch, partition, record_offset) IN (
+    SELECT epoch, partition, record_offset FROM dead_letters
+    WHERE state <> 'requeue_requested' AND changed_ms < $1 ORDER BY changed_ms LIMIT $2
+)";
 
 #[async_trait]
 impl DeadLetters for Store {
@@ -49,42 +59,24 @@ impl DeadLetters for Store {
         self.within("archive_dead", work).await
     }
 
-    async fn list_dead(
-        &self,
-        tenant: Option<&TenantId>,
-        after: Option<Position>,
-        limit: u32,
-    ) -> Result<Vec<DeadRow>, Error> {
-        let statement = if tenant.is_some() {
-            "SELECT * FROM dead_letters WHERE tenant = ?1 AND (epoch, partition, record_offset) > (?2, ?3, ?4)
-             ORDER BY epoch, partition, record_offset LIMIT ?5"
-        } else {
-            "SELECT * FROM dead_letters WHERE ?1 IS NULL AND (epoch, partition, record_offset) > (?2, ?3, ?4)
-             ORDER BY epoch, partition, record_offset LIMIT ?5"
-        };
+    async fn purge_dead(&self, before: Timestamp, limit: u32) -> Result<u64, Error> {
         let work = async {
-            let offset = after.map_or(Ok(-1), |after| signed("record_offset", after.offset))?;
-            let mut held = self.reader().await?;
-            let found: Vec<DeadColumns> = sqlx::query_as(statement)
-                .bind(tenant.map(TenantId::as_str))
-                .bind(after.map_or(-1, |after| i64::from(after.epoch.0)))
-                .bind(after.map_or(-1, |after| i64::from(after.partition.0)))
-                .bind(offset)
-                .bind(i64::from(limit))
-                .fetch_all(&mut *held)
-                .await?;
+            let mut held = self.writer().await?;
+            let gone =
+                sqlx::query(PURGE).bind(millis(before)).bind(i64::from(limit)).execute(&mut *held).await?;
             held.release();
-            found.into_iter().map(DeadRow::try_from).collect()
+            Ok(gone.rows_affected())
         };
-        self.within("list_dead", work).await
+        self.within("purge_dead", work).await
     }
 }
 
 async fn insert(connection: &mut SqliteConnection, row: &DeadRow) -> Result<(), Failure> {
     sqlx::query(
         "INSERT OR IGNORE INTO dead_letters
-             (epoch, partition, record_offset, tenant, key, code, detail, headers, payload, time_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             (epoch, partition, record_offset, tenant, key, code, detail, headers, payload, time_ms,
+              recipient, notification, cut, requeueable, changed_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?10)",
     )
     .bind(i64::from(row.position.epoch.0))
     .bind(i64::from(row.position.partition.0))
@@ -96,6 +88,10 @@ async fn insert(connection: &mut SqliteConnection, row: &DeadRow) -> Result<(), 
     .bind(pack_headers(&row.headers))
     .bind(&row.payload[..])
     .bind(millis(row.time))
+    .bind(row.recipient.as_ref().map(RecipientId::as_str))
+    .bind(row.notification.as_ref().map(NotificationId::as_str))
+    .bind(row.cut)
+    .bind(row.requeueable)
     .execute(connection)
     .await?;
     Ok(())
