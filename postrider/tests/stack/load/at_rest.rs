@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use shared::config::{LogSettings, PostgresSettings, Secret, StoreSettings};
-use shared::position::{Cursor, Epoch, PartitionId, Position};
+use shared::position::{Cursor, Epoch, PartitionId};
 use shared::recipient::Recipient;
-use shared::store::{DeadLetters, Error, GapCause, Inbox, PageRequest, postgres, sqlite};
+use shared::store::{DeadFilter, DeadReview, Error, GapCause, Inbox, PageRequest, postgres, sqlite};
 
 use super::wire::Mark;
 use crate::stack::account::{AtRest, Resting};
@@ -18,7 +18,7 @@ const PAGE: u32 = 500;
 /// The store of a stack, beside its own processes.
 pub struct Store {
     inbox: Arc<dyn Inbox>,
-    dead: Arc<dyn DeadLetters>,
+    dead: Arc<dyn DeadReview>,
     partitions: u32,
 }
 
@@ -92,20 +92,20 @@ impl Store {
     }
 
     async fn read_dead(&self, at_rest: &mut AtRest) -> Result<(), Error> {
-        let mut after: Option<Position> = None;
+        let mut after = None;
         loop {
-            let found = self.dead.list_dead(None, after, PAGE).await?;
-            for row in &found {
-                let id = row.headers.iter().find(|(name, _)| name == "ce_id");
-                let id = id.and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse().ok());
+            let found = self.dead.list_dead(&DeadFilter::default(), after, PAGE).await?;
+            let Some(last) = found.last() else { return Ok(()) };
+            after = Some((last.time, last.position));
+            for summary in found {
+                let Some(letter) = self.dead.get_dead(None, summary.position).await? else { continue };
+                let id = summary.notification.and_then(|id| id.as_str().parse().ok());
                 at_rest.dead.push(Resting {
-                    attempt: mark(&row.payload),
+                    attempt: mark(&letter.payload),
                     id: id.unwrap_or_default(),
-                    code: row.code.clone(),
+                    code: summary.code,
                 });
             }
-            let Some(last) = found.last() else { return Ok(()) };
-            after = Some(last.position);
         }
     }
 }
