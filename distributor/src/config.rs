@@ -49,7 +49,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             // Above the sessions: who is one too many is told so, and does not hang before the door.
-            http: HttpLimits { connections: 110_000, ..HttpLimits::default() },
+            http: HttpLimits { connections: 110_000, accepts_per_second: 2000, ..HttpLimits::default() },
             edge: EdgeSettings::default(),
             auth: AuthSettings::default(),
             session: SessionLimits::default(),
@@ -109,6 +109,8 @@ pub struct Caps {
     pub sessions: usize,
     /// Most sessions of one recipient at this node; one more is refused.
     pub per_recipient: usize,
+    /// Most sessions of one tenant at this node; one more is refused. Zero: as many as the node holds.
+    pub per_tenant: usize,
     /// Most recipients whose acknowledged rows wait to be deleted; those of one more stay until it acknowledges again.
     pub deletes: usize,
     /// Most routes that wait to be removed; one more is left for directors to find gone.
@@ -119,7 +121,14 @@ pub struct Caps {
 
 impl Default for Caps {
     fn default() -> Self {
-        Self { sessions: 100_000, per_recipient: 16, deletes: 100_000, removals: 100_000, refusals: 10_000 }
+        Self {
+            sessions: 100_000,
+            per_recipient: 16,
+            per_tenant: 0,
+            deletes: 100_000,
+            removals: 100_000,
+            refusals: 10_000,
+        }
     }
 }
 
@@ -165,21 +174,39 @@ impl Default for LinkSettings {
     }
 }
 
-/// How the node goes away.
+/// How the node goes away: unready for `http.announce_ms`, then without new sessions, its clients told one after the
+/// other, then closed. All of it takes at most `http.announce_ms`, `limit_ms` and `http.drain_ms` together, beside one
+/// last call of each engine.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LeaveSettings {
-    /// Over how long clients are told to go, and to come back elsewhere.
+    /// Over how long clients are told to go, evenly, so that other nodes are not stormed.
     #[serde(with = "millis")]
     pub spread_ms: Duration,
-    /// How long clients may take; then their sessions are ended.
+    /// Longest time that a client is told to stay away before it connects elsewhere; drawn for each.
+    #[serde(with = "millis")]
+    pub after_ms: Duration,
+    /// How long all this may take; then the sessions that are left are ended.
     #[serde(with = "millis")]
     pub limit_ms: Duration,
 }
 
 impl Default for LeaveSettings {
     fn default() -> Self {
-        Self { spread_ms: Duration::from_secs(3), limit_ms: Duration::from_secs(8) }
+        Self {
+            spread_ms: Duration::from_secs(10),
+            after_ms: Duration::from_secs(1),
+            limit_ms: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Config {
+    /// Lowers what this node may hold to so many connections, sessions staying below them, so that a client too many is
+    /// still answered.
+    pub fn fit(&mut self, connections: usize) {
+        self.http.connections = self.http.connections.min(connections);
+        self.caps.sessions = self.caps.sessions.min((connections - connections / 10).max(1));
     }
 }
 
@@ -207,6 +234,10 @@ impl Section for Config {
         mistakes.within("caps.refusals", self.caps.refusals, 1..=10_000_000);
         self.link.check(mistakes);
         self.check_engines(mistakes);
+        if self.edge.write_ms > self.http.write_ms {
+            mistakes
+                .report("edge.write_ms", "must not be above http.write_ms, so that a WebSocket is told why");
+        }
         if self.leave.spread_ms > self.leave.limit_ms {
             mistakes.report("leave.spread_ms", "must not be above leave.limit_ms");
         }
@@ -282,6 +313,15 @@ mod tests {
     }
 
     #[test]
+    fn a_node_with_few_descriptors_holds_fewer_sessions_than_connections() {
+        let mut config = Config::default();
+        config.fit(usize::MAX);
+        assert_eq!((config.http.connections, config.caps.sessions), (110_000, 100_000));
+        config.fit(768);
+        assert_eq!((config.http.connections, config.caps.sessions), (768, 692));
+    }
+
+    #[test]
     fn relations_between_settings_are_checked() {
         let found = mistakes(&[
             "distributor.session.grace_ms=10000",
@@ -289,8 +329,9 @@ mod tests {
             "distributor.link.listen=\"0.0.0.0:7000\"",
             "distributor.leave.spread_ms=60000",
             "distributor.caps.sessions=110000",
+            "distributor.edge.write_ms=20000",
         ]);
-        assert_eq!(found.len(), 6, "{found:#?}");
+        assert_eq!(found.len(), 7, "{found:#?}");
         assert!(found.iter().any(|mistake| mistake.contains("link.secret")), "strangers would be let in");
     }
 }

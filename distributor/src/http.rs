@@ -110,7 +110,12 @@ impl Edge {
     /// A refusal of the hub, to be tried again at a time of its own.
     pub(crate) fn refusal(&self, refused: Refused) -> Refusal {
         let least = self.settings.retry_after_s;
-        Refusal::Refused(refused, rand::rng().random_range(least..=least.saturating_mul(4)))
+        let range = match refused {
+            // Other nodes have room: nobody has to wait for this one.
+            Refused::Draining => 1..=least,
+            Refused::Full | Refused::RecipientFull | Refused::TenantFull => least..=least.saturating_mul(4),
+        };
+        Refusal::Refused(refused, rand::rng().random_range(range))
     }
 
     /// What `welcome` says of a session.

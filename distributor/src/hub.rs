@@ -79,6 +79,9 @@ pub enum Refused {
     /// The recipient has as many sessions as it may.
     #[error("the recipient has too many sessions")]
     RecipientFull,
+    /// The tenant has as many sessions here as it may.
+    #[error("the tenant has too many sessions at this node")]
+    TenantFull,
     /// This node is going away.
     #[error("this node is going away")]
     Draining,
@@ -91,6 +94,7 @@ impl Refused {
         match self {
             Self::Full => "full",
             Self::RecipientFull => "recipient_full",
+            Self::TenantFull => "tenant_full",
             Self::Draining => "draining",
         }
     }
@@ -131,7 +135,8 @@ impl Hub {
     /// A hub without sessions. Its output edges are run by the service.
     #[must_use]
     pub fn new(scope: Scope, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let bounds = Bounds { sessions: scope.caps.sessions, per_recipient: scope.caps.per_recipient };
+        let Caps { sessions, per_recipient, per_tenant, .. } = scope.caps;
+        let bounds = Bounds { sessions, per_recipient, per_tenant };
         Arc::new(Self {
             table: Table::new(bounds),
             drain: Drain::new(scope.caps.deletes, scope.caps.refusals),

@@ -12,6 +12,7 @@ pub mod error;
 pub mod heartbeat;
 pub mod http;
 pub mod hub;
+mod leave;
 mod link;
 mod metrics;
 mod poll;

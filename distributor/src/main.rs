@@ -10,12 +10,12 @@ use shared::{clock::SystemClock, log::kafka, process, registry::redis, store::po
 
 fn main() -> ExitCode {
     process::run("postrider-distributor", async |mut start| {
-        let config = Config { auth: start.section(), ..start.section() };
+        let mut config = Config { auth: start.section(), ..start.section() };
         let (log, brokers): (LogSettings, KafkaSettings) = (start.section(), start.section());
         let (store, database): (StoreSettings, PostgresSettings) = (start.section(), start.section());
         let redis: RedisSettings = start.section();
         let process = start.begin().await?;
-        Descriptors::provide_or_warn(config.http.connections);
+        config.fit(Descriptors::provide_or_warn(config.http.connections));
         let log = process.connect("kafka", async || kafka::Log::connect(&log, &brokers).await).await?;
         let inbox = postgres::Store::connect(&database, &store)?;
         let (routes, clock) = (redis::Registry::new(&redis)?, Arc::new(SystemClock));

@@ -44,6 +44,12 @@ pub(crate) async fn poll(
         None => open(&edge, identity, cursor, window)?,
     };
     collect(&edge, &mut held, max, deadline).await;
+    if !held.has_something()
+        && let Some(closing) = held.handle().closing()
+    {
+        held.handle().end();
+        return Err(Refusal::Refused(Refused::Draining, closing.after_s()));
+    }
     let opened = edge.opened(held.handle(), window);
     Ok(answer(&mut held, &opened, max))
 }

@@ -2,26 +2,26 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use rand::Rng as _;
 use shared::admin::{Readiness, Ready};
 use shared::clock::Clock;
 use shared::delivery::NodeId;
 use shared::log::{Appender, Ends};
 use shared::registry::{Flags, Node, Nodes, Routes};
+use shared::serve::{Leaving, serve};
 use shared::shutdown::Shutdown;
 use shared::store::Inbox;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::{Config, LeaveSettings};
+use crate::config::Config;
 use crate::error::Error;
 use crate::http::Edge;
-use crate::hub::{Closing, ClosingReason, Hub, Scope};
+use crate::hub::{Hub, Scope};
+use crate::leave::leave;
 use crate::presence::lease::{Keeper, Lease};
 use crate::presence::routes::Registrar;
 use crate::presence::sweep::Sweeper;
@@ -145,7 +145,8 @@ impl Service {
         let app = http::router(Arc::clone(&edge));
         let transports = Arc::clone(&edge);
         let mut transports = AbortOnDropHandle::new(tokio::spawn(async move { transports.run().await }));
-        let serving = shared::serve::serve(clients, app, config.http.clone(), shutdown.child());
+        let leaving = Leaving { announced: shutdown.clone(), closing: Shutdown::new() };
+        let serving = serve(clients, app, config.http.clone(), leaving.clone());
         let serving = AbortOnDropHandle::new(tokio::spawn(serving));
         tracing::info!(%address, node = %node.id, link = node.address, "distributor listens");
         readiness.set(PART, Ready::Yes);
@@ -157,8 +158,10 @@ impl Service {
             Some(ended) = engines.join_next() => return Err(Error::Broken(ended.err())),
         }
         readiness.set(PART, Ready::No);
+        sleep(config.http.announce_ms).await;
         leave(&hub, &config.leave).await;
         edge.stop();
+        leaving.closing.begin();
         transports.await.map_err(|error| Error::Broken(Some(error)))?;
         serving.await.map_err(|error| Error::Broken(Some(error)))?;
         stops.engines.begin();
@@ -217,37 +220,6 @@ fn engines(
     loops.spawn(Sweeper { hub: hub(), flags, inbox, settings: config.sweep }.run(stop.clone()));
     loops.spawn(timers::run(hub(), stop.clone()));
     loops
-}
-
-/// Asks every client to go, spread over a while, each told when to come back; waits for them up to the limit; ends the
-/// sessions that are left. What they held goes back to its directors.
-async fn leave(hub: &Arc<Hub>, settings: &LeaveSettings) {
-    /// Clients told at a time: enough that the pauses between are timers' grain, few enough to spread.
-    const BATCH: usize = 64;
-    hub.refuse_new();
-    let began = Instant::now();
-    let sessions = hub.ids();
-    let batches = u32::try_from(sessions.len().div_ceil(BATCH)).unwrap_or(u32::MAX).max(1);
-    for batch in sessions.chunks(BATCH) {
-        for session in batch {
-            let after = settings.spread_ms.mul_f64(rand::rng().random());
-            hub.close(*session, Closing { after, reason: ClosingReason::Shutdown });
-        }
-        sleep(settings.spread_ms / batches).await;
-    }
-    while !hub.is_empty() && began.elapsed() < settings.limit_ms {
-        sleep(Duration::from_millis(20)).await;
-    }
-    let left = hub.ids();
-    if !left.is_empty() {
-        tracing::warn!(
-            sessions = left.len(),
-            "clients still connected after the limit; their sessions are ended"
-        );
-    }
-    for session in left {
-        hub.end_by_id(session);
-    }
 }
 
 fn link_ended(ended: Result<Result<(), tonic::transport::Error>, JoinError>) -> Error {

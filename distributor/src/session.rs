@@ -277,6 +277,12 @@ impl Session {
         }
     }
 
+    /// How far of `parked` nothing stored is left for it, as far as was proved.
+    #[must_use]
+    pub fn drained_upto(&self) -> u64 {
+        self.drain.proved()
+    }
+
     /// Everything behind it was processed by the client.
     #[must_use]
     pub fn cursor(&self) -> Cursor {

@@ -200,6 +200,9 @@ impl Events {
             .handle
             .closing()
             .map_or((0, "shutdown"), |closing| (closing.after_ms(), closing.reason.as_str()));
-        encode::named("goaway", &protocol::encode_goaway(after_ms, reason))
+        // A bare `EventSource` obeys only this.
+        let mut chunk = format!("retry: {after_ms}\n").into_bytes();
+        chunk.extend_from_slice(&encode::named("goaway", &protocol::encode_goaway(after_ms, reason)));
+        Bytes::from(chunk)
     }
 }

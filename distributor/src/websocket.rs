@@ -22,6 +22,7 @@ use crate::auth::Use;
 use crate::http::Edge;
 use crate::http::problem::Refusal;
 use crate::http::query::Asked;
+use crate::protocol::Close;
 
 pub use self::conformance::echo;
 pub(crate) use self::wire::Ended;
@@ -70,11 +71,19 @@ async fn run(edge: Arc<Edge>, upgrade: OnUpgrade, expected: Expected, place: Opt
         return;
     };
     let mut wire = Wire::new(upgraded, &edge.settings).await;
+    let mut left = None;
     let ended = match first::session(&edge, &mut wire, expected).await {
-        Ok(open) => Connection::new(&edge, open).run(&mut wire).await,
+        Ok(open) => {
+            let mut connection = Connection::new(&edge, open);
+            let ended = connection.run(&mut wire).await;
+            // What its client acknowledges before it hears that it must go still counts.
+            left = (ended == Ended::Closed(Close::GoAway)).then_some(connection);
+            ended
+        }
         Err(ended) => ended,
     };
     crate::metrics::websocket_ended(&ended);
-    wire.finish(ended, edge.settings.close_ms).await;
+    let last_words = |text: &str| left.iter().for_each(|connection| connection.hear_last(text));
+    wire.finish(ended, edge.settings.close_ms, last_words).await;
     drop(place);
 }

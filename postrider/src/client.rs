@@ -230,7 +230,14 @@ impl Listener {
                 ServerFrame::Drained { count } => return Ok(Incoming::Drained { count }),
                 ServerFrame::Goaway { after_ms, reason } => {
                     let retry = Retry::After(Duration::from_millis(after_ms));
-                    return self.interrupted(Trouble::new(format!("the node goes away: {reason}"), retry));
+                    // What is acknowledged before the session ends is not sent again.
+                    self.flush().await;
+                    let connection = self.lose();
+                    let told = self.interrupted(Trouble::new(format!("the node goes away: {reason}"), retry));
+                    if let Some(connection) = connection {
+                        connection.close().await;
+                    }
+                    return told;
                 }
                 ServerFrame::Error { code, detail, temporary } => {
                     let retry = if temporary { Retry::Backoff } else { Retry::Never { code: code.clone() } };
@@ -321,10 +328,17 @@ impl Listener {
         }
     }
 
-    fn interrupted(&mut self, trouble: Trouble) -> Result<Incoming, Error> {
-        if self.connection.take().is_some() && self.opened.elapsed() >= GOOD_AFTER {
+    /// Takes the connection, after which connecting again starts from the shortest delay if it was a good one.
+    fn lose(&mut self) -> Option<Connection> {
+        let connection = self.connection.take();
+        if connection.is_some() && self.opened.elapsed() >= GOOD_AFTER {
             self.attempt = 0;
         }
+        connection
+    }
+
+    fn interrupted(&mut self, trouble: Trouble) -> Result<Incoming, Error> {
+        drop(self.lose());
         let jittered = self.options.backoff.delay(self.attempt, rand::random());
         let retry_in = match trouble.retry {
             Retry::Never { code } => return Err(Error::Refused { code, detail: trouble.why }),

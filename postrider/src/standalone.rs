@@ -105,7 +105,8 @@ impl Standalone {
     pub async fn start_with(data_dir: &Path, sources: Sources, roles: &[Role]) -> Result<Self, Error> {
         let mut settings = Settings::read(sources).map_err(Error::Settings)?;
         telemetry::start_logs(&settings.telemetry);
-        Descriptors::provide_or_warn(settings.connections(roles));
+        let asked = settings.connections(roles);
+        settings.fit(Descriptors::provide_or_warn(asked), asked);
         let metrics = metrics();
         let data_dir = DataDir::at(data_dir);
         let lock = data_dir.lock()?;

@@ -13,12 +13,12 @@ use shared::store::postgres::Store;
 
 fn main() -> ExitCode {
     process::run("postrider-receiver", async |mut start| {
-        let config: Config = start.section();
+        let mut config: Config = start.section();
         let (log, kafka): (LogSettings, KafkaSettings) = (start.section(), start.section());
         config.check_record(&log, start.mistakes(Config::NAME));
         let (store, postgres): (StoreSettings, PostgresSettings) = (start.section(), start.section());
         let process = start.begin().await?;
-        Descriptors::provide_or_warn(config.http.connections);
+        config.http.connections = Descriptors::provide_or_warn(config.http.connections);
         let log = process.connect("kafka", async || Log::connect(&log, &kafka).await).await?;
         let store = Store::connect(&postgres, &store)?;
         let ports = Ports { appender: log, keys: store, clock: Arc::new(SystemClock) };

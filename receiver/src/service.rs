@@ -6,6 +6,7 @@ use std::sync::Arc;
 use shared::admin::{Readiness, Ready};
 use shared::clock::Clock;
 use shared::log::Appender;
+use shared::serve::{Leaving, serve};
 use shared::shutdown::Shutdown;
 use shared::store::ApiKeys;
 use tokio::net::TcpListener;
@@ -63,7 +64,8 @@ impl Service {
         self.readiness.clone()
     }
 
-    /// Serves until `shutdown`, then lets requests under way finish within the drain limit.
+    /// Serves until `shutdown`, goes on for as long as that is announced, then lets requests under way finish within the
+    /// drain limit and turns new ones away.
     ///
     /// # Errors
     /// None so far; the shape is that of every service.
@@ -72,11 +74,15 @@ impl Service {
         self.readiness.set("receiver", Ready::Yes);
         tracing::info!(address = %self.address, "the receiver listens");
         let app = router(self.edge, self.address);
-        let unready = async {
+        let leaving = Leaving { announced: shutdown.clone(), closing: Shutdown::new() };
+        let announce = limits.announce_ms;
+        let go = async {
             shutdown.begun().await;
             self.readiness.set("receiver", Ready::No);
+            tokio::time::sleep(announce).await;
+            leaving.closing.begin();
         };
-        tokio::join!(shared::serve::serve(self.listener, app, limits, shutdown.clone()), unready);
+        tokio::join!(serve(self.listener, app, limits, leaving.clone()), go);
         Ok(())
     }
 }

@@ -11,6 +11,8 @@ mod batch;
 mod client;
 #[path = "http/fakes.rs"]
 mod fakes;
+#[path = "http/leaving.rs"]
+mod leaving;
 #[path = "http/limits.rs"]
 mod limits;
 #[path = "http/openapi.rs"]

@@ -33,12 +33,23 @@ impl Descriptors {
         Self { connections, allowed }
     }
 
-    /// As [`Descriptors::provide`], with a warning in the log when there are too few.
-    pub fn provide_or_warn(connections: usize) {
+    /// As [`Descriptors::provide`], with a warning in the log when there are too few. Answers how many connections
+    /// there may be: clients must not take the descriptors that the engines' connections need.
+    #[must_use]
+    pub fn provide_or_warn(connections: usize) -> usize {
         let provided = Self::provide(connections);
         if !provided.suffice() {
             tracing::warn!("{provided}");
         }
+        provided.connections()
+    }
+
+    /// How many connections have a descriptor beside what the process opens itself, at most as many as were asked for;
+    /// where there are hardly any descriptors at all, half of them.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        let beside = self.allowed.saturating_sub(OTHERS).max(self.allowed / 2).max(1);
+        usize::try_from(self.connections.min(beside)).unwrap_or(usize::MAX)
     }
 
     /// Whether every connection can have its own.
@@ -77,5 +88,14 @@ mod tests {
             many.to_string().starts_with("20000 files may be open, http.connections 20000 ask for 20256:")
         );
         assert!(Descriptors { allowed: 20_256, ..many }.suffice());
+    }
+
+    #[test]
+    fn connections_leave_descriptors_for_the_engines() {
+        let connections = |allowed| Descriptors { connections: 20_000, allowed }.connections();
+        assert_eq!(connections(u64::MAX), 20_000);
+        assert_eq!(connections(20_256), 20_000);
+        assert_eq!(connections(1024), 1024 - 256);
+        assert_eq!(connections(64), 32);
     }
 }

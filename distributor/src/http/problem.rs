@@ -77,6 +77,10 @@ impl Refusal {
                 Problem::new("recipient-overloaded", "the recipient has too many sessions", 503)
                     .retry_after(*after)
             }
+            Self::Refused(Refused::TenantFull, after) => {
+                Problem::new("tenant-overloaded", "the tenant has too many sessions at this node", 503)
+                    .retry_after(*after)
+            }
             Self::Refused(Refused::Draining, after) => {
                 Problem::new("draining", "this node is going away", 503).retry_after(*after)
             }
@@ -115,6 +119,8 @@ impl IntoResponse for Refusal {
 
 #[cfg(test)]
 mod tests {
+    use shared::serve::TurnedAway;
+
     use super::*;
 
     #[test]
@@ -138,12 +144,18 @@ mod tests {
             Refusal::Method,
             Refusal::Refused(Refused::Full, 1),
             Refusal::Refused(Refused::RecipientFull, 1),
+            Refusal::Refused(Refused::TenantFull, 1),
             Refusal::Refused(Refused::Draining, 1),
         ];
         for refusal in all {
             let problem = refusal.problem();
             let retryable = if problem.retryable { "yes" } else { "no" };
             let row = format!("| `{}` | {} | {retryable} |", problem.code, problem.status);
+            assert!(document.contains(&row), "docs/PROTOCOL.md lacks: {row}");
+        }
+        for turned in TurnedAway::ALL {
+            let (code, status, _title) = turned.row();
+            let row = format!("| `{code}` | {status} | yes |");
             assert!(document.contains(&row), "docs/PROTOCOL.md lacks: {row}");
         }
     }

@@ -89,6 +89,11 @@ impl Cell {
         lock(&self.core).session.state()
     }
 
+    /// How far of `parked` it is proved to have drained.
+    pub(crate) fn drained_upto(&self) -> u64 {
+        lock(&self.core).session.drained_upto()
+    }
+
     pub(super) fn transport(&self) -> Transport {
         self.transport
     }

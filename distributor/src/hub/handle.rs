@@ -26,6 +26,12 @@ impl Closing {
     pub fn after_ms(&self) -> u64 {
         u64::try_from(self.after.as_millis()).unwrap_or(u64::MAX)
     }
+
+    /// [`Closing::after`] as `Retry-After` says it, in whole seconds from one.
+    #[must_use]
+    pub fn after_s(&self) -> u64 {
+        self.after_ms().div_ceil(1000).max(1)
+    }
 }
 
 /// Why a node asks its clients to leave.

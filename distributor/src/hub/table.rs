@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use shared::delivery::SessionId;
-use shared::recipient::Recipient;
+use shared::recipient::{Recipient, TenantId};
 use smallvec::SmallVec;
 
 use super::cell::Cell;
@@ -24,6 +24,8 @@ pub(super) struct Bounds {
     pub(super) sessions: usize,
     /// Most sessions of one recipient.
     pub(super) per_recipient: usize,
+    /// Most sessions of one tenant; zero: no such bound.
+    pub(super) per_tenant: usize,
 }
 
 type Siblings = SmallVec<[Arc<Cell>; 1]>;
@@ -33,6 +35,8 @@ type Siblings = SmallVec<[Arc<Cell>; 1]>;
 pub(super) struct Table {
     bounds: Bounds,
     count: AtomicUsize,
+    /// Sessions by tenant, while it has any; only where there is a bound.
+    by_tenant: Mutex<HashMap<TenantId, usize>>,
     hasher: RandomState,
     by_id: Vec<Mutex<HashMap<SessionId, Arc<Cell>>>>,
     by_recipient: Vec<Mutex<HashMap<Recipient, Siblings>>>,
@@ -43,6 +47,7 @@ impl Table {
         Self {
             bounds,
             count: AtomicUsize::new(0),
+            by_tenant: Mutex::default(),
             hasher: RandomState::new(),
             by_id: (0..SHARDS).map(|_shard| Mutex::default()).collect(),
             by_recipient: (0..SHARDS).map(|_shard| Mutex::default()).collect(),
@@ -64,10 +69,15 @@ impl Table {
             (count < self.bounds.sessions).then_some(count + 1)
         });
         taken.map_err(|_full| Refused::Full)?;
+        if !self.enter_tenant(cell.recipient()) {
+            self.count.fetch_sub(1, Ordering::SeqCst);
+            return Err(Refused::TenantFull);
+        }
         {
             let mut shard = lock(self.shard_of_recipient(cell.recipient()));
             let siblings = shard.entry(cell.recipient().clone()).or_default();
             if siblings.len() >= self.bounds.per_recipient {
+                self.leave_tenant(cell.recipient());
                 self.count.fetch_sub(1, Ordering::SeqCst);
                 return Err(Refused::RecipientFull);
             }
@@ -75,6 +85,31 @@ impl Table {
         }
         lock(self.shard_of_id(cell.id())).insert(cell.id(), Arc::clone(cell));
         Ok(())
+    }
+
+    fn enter_tenant(&self, recipient: &Recipient) -> bool {
+        if self.bounds.per_tenant == 0 {
+            return true;
+        }
+        let mut tenants = lock(&self.by_tenant);
+        let count = tenants.get(&recipient.tenant).copied().unwrap_or_default();
+        if count >= self.bounds.per_tenant {
+            return false;
+        }
+        tenants.insert(recipient.tenant.clone(), count + 1);
+        true
+    }
+
+    fn leave_tenant(&self, recipient: &Recipient) {
+        if self.bounds.per_tenant == 0 {
+            return;
+        }
+        if let Entry::Occupied(mut count) = lock(&self.by_tenant).entry(recipient.tenant.clone()) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 
     /// Takes a session out; answers whether it was there.
@@ -90,6 +125,7 @@ impl Table {
                 siblings.remove();
             }
         }
+        self.leave_tenant(cell.recipient());
         self.count.fetch_sub(1, Ordering::SeqCst);
         true
     }
@@ -118,6 +154,7 @@ impl Table {
     /// Whether nothing at all is held any more.
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
+            && lock(&self.by_tenant).is_empty()
             && self.by_id.iter().all(|shard| lock(shard).is_empty())
             && self.by_recipient.iter().all(|shard| lock(shard).is_empty())
     }

@@ -106,10 +106,11 @@ impl Keeper {
 
 /// Has every session registered again, `per_second` of them a second.
 async fn announce_again(hub: Arc<Hub>, per_second: u32) {
-    /// Small enough to spread the load, large enough for few round trips.
-    const BATCH: usize = 256;
+    /// Few enough that the rate is even, enough for few round trips.
+    const BATCHES_PER_SECOND: u32 = 10;
     let sessions = hub.ids();
-    for batch in sessions.chunks(BATCH) {
+    let size = (per_second / BATCHES_PER_SECOND).max(1) as usize;
+    for batch in sessions.chunks(size) {
         for session in batch {
             hub.input(*session, Input::RegistryLost);
             hub.presence.register(*session);

@@ -1,5 +1,7 @@
 //! Makes good the poke that never came: reads the flags of this node's own sessions, again and again, at a bounded rate,
-//! and pokes those that may have something stored. While the registry is away, what the archiver has stored is the poke.
+//! and pokes those that may have something stored. While the registry is away, what the archiver has stored is the poke,
+//! for the sessions that have not drained as far. A live session with a backlog had its poke lost, or its route, as a
+//! registry that fails over can lose what it was told last: the route is entered again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -96,11 +98,14 @@ impl Sweeper {
                 FlagReading { flagged_upto: Some(upto), .. } => upto,
                 FlagReading { flagged_upto: None, .. } => {
                     match self.archived(cell.partition(), archived).await {
-                        Some(upto) => upto,
-                        None => continue,
+                        Some(upto) if upto > cell.drained_upto() => upto,
+                        Some(_) | None => continue,
                     }
                 }
             };
+            if reading.flag == Flag::Backlog {
+                self.hub.presence.register(cell.id());
+            }
             self.hub.input(cell.id(), Input::Poke { parked_upto });
             poked += 1;
         }

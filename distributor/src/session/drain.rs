@@ -164,6 +164,11 @@ impl Drain {
         again
     }
 
+    /// How far `parked` is proved to be drained.
+    pub(super) fn proved(&self) -> u64 {
+        self.proved
+    }
+
     /// Whether what must be drained first has ever been known.
     pub(super) fn is_opened(&self) -> bool {
         self.opened

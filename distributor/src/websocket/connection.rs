@@ -52,8 +52,8 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Serves the connection until it ends; the session ends with it.
-    pub(super) async fn run(mut self, wire: &mut Wire) -> Ended {
+    /// Serves the connection until it ends. The session lives until this is dropped.
+    pub(super) async fn run(&mut self, wire: &mut Wire) -> Ended {
         if let Some(frame) = self.waiting.take()
             && let Err(ended) = self.serve(wire, frame)
         {
@@ -151,6 +151,24 @@ impl<'a> Connection<'a> {
             .map_or((0, "shutdown"), |closing| (closing.after_ms(), closing.reason.as_str()));
         wire.send(encode_goaway(after_ms, reason));
         Err(Ended::Closed(Close::GoAway))
+    }
+
+    /// A frame that came after the client was told to go: what it says of what it was sent counts.
+    pub(super) fn hear_last(&self, text: &str) {
+        let done = match ClientFrame::decode(text) {
+            Ok(ClientFrame::Ack { seq, .. }) => self.handle.acknowledge(seq),
+            Ok(ClientFrame::Nack(Nack { seq, rejection, .. })) => self.handle.refuse(seq, rejection),
+            Ok(
+                ClientFrame::Hello(_)
+                | ClientFrame::Ping { .. }
+                | ClientFrame::Subscribe { .. }
+                | ClientFrame::Unsubscribe { .. },
+            )
+            | Err(_) => Ok(()),
+        };
+        if let Err(beyond) = done {
+            tracing::debug!(%beyond, "after the goaway");
+        }
     }
 
     fn hear(&mut self, wire: &mut Wire, heard: Heard) -> Result<(), Ended> {

@@ -137,7 +137,8 @@ impl Wire {
 
     /// Ends the connection: a close frame, a bounded wait for the client's, and no unread byte that would make the
     /// network take the close frame back.
-    pub(super) async fn finish(mut self, ended: Ended, limit: Duration) {
+    /// What the client still says until then goes to `last_words`.
+    pub(super) async fn finish(mut self, ended: Ended, limit: Duration, last_words: impl Fn(&str)) {
         let Ended::Closed(close) = ended else { return };
         let closing = async {
             let frame =
@@ -145,14 +146,19 @@ impl Wire {
             if close != Close::Slow {
                 while !self.is_idle() {
                     match self.hear().await {
-                        Ok(_unread) => {}
+                        Ok(Heard::Text(text)) => last_words(&text),
+                        Ok(Heard::Binary | Heard::Sign | Heard::Written) => {}
                         Err(_ended) => break,
                     }
                 }
             }
             self.out.clear();
             self.socket.close(Some(frame)).await?;
-            while let Some(Ok(_unread)) = futures_util::StreamExt::next(&mut self.socket).await {}
+            while let Some(Ok(frame)) = futures_util::StreamExt::next(&mut self.socket).await {
+                if let Message::Text(text) = frame {
+                    last_words(&text);
+                }
+            }
             let raw = self.socket.get_mut();
             raw.shutdown().await?;
             tokio::io::copy(&mut raw.take(DISCARDED_BYTES), &mut tokio::io::sink()).await?;

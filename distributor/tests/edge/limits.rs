@@ -30,6 +30,66 @@ async fn stalled_handshakes_and_heads_are_freed_within_their_limits() {
 }
 
 #[tokio::test]
+async fn heads_and_bodies_that_trickle_are_cut_off_however_steadily_they_come() {
+    let limit = Duration::from_millis(300);
+    let node = Node::with(|config| {
+        config.http.head_ms = limit;
+        config.edge.body_ms = limit;
+    })
+    .await;
+    let head = "GET / HTTP/1.1\r\nHost: x\r\n".to_owned();
+    let body = format!(
+        "POST /v1/ack HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 4000\r\n\r\n{{",
+        token("alice")
+    );
+    for (first, piece, answered) in [(head, "x-slow: 1\r\n", ""), (body, " ", "HTTP/1.1 408")] {
+        let mut stream = TcpStream::connect(node.address).await.unwrap();
+        stream.write_all(first.as_bytes()).await.unwrap();
+        let (mut incoming, mut outgoing) = stream.into_split();
+        let trickling = async {
+            while outgoing.write_all(piece.as_bytes()).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let mut answer = Vec::new();
+        let reading = async {
+            // Cut off while it still sends: the network may report a reset after the answer.
+            let _reset = incoming.read_to_end(&mut answer).await.is_err();
+        };
+        soon("the trickle to be cut off", async { tokio::join!(trickling, reading) }).await;
+        assert!(answer.starts_with(answered.as_bytes()), "{}", String::from_utf8_lossy(&answer));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_events_that_nobody_reads_is_ended_and_what_it_held_stays_stored() {
+    let node = Node::with(|config| {
+        config.http.write_ms = Duration::from_millis(400);
+        config.edge.write_ms = Duration::from_millis(300);
+        config.caps.per_recipient = 1;
+    })
+    .await;
+    let content = "x".repeat(1024 * 1024);
+    for _notification in 0..32 {
+        node.stored.put("alice", &content);
+    }
+    let mut stream = TcpStream::connect(node.address).await.unwrap();
+    let request =
+        format!("GET /v1/sse HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", token("alice"));
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut first = [0; 12];
+    soon("the stream", stream.read_exact(&mut first)).await.unwrap();
+    // The recipient may have one session: the next one opens when this one has ended.
+    let freed = async {
+        while node.get("/v1/poll?wait=1").bearer_auth(token("alice")).send().await.unwrap().status() != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    soon("the session to end", freed).await;
+    assert_eq!(node.stored.count("alice"), 32);
+}
+
+#[tokio::test]
 async fn a_websocket_without_hello_is_closed_at_its_deadline() {
     let node = Node::with(|config| config.edge.hello_ms = Duration::from_millis(100)).await;
     let mut client = node.dial("/v1/ws", &[]).await.unwrap();

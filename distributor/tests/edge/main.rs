@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
 
+mod admission;
 mod auth;
+mod leave;
 mod limits;
 mod node;
 mod poll;

@@ -12,6 +12,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use postrider_distributor::auth::{Claims, mint};
 use postrider_distributor::{Config, Ports, Service};
 use serde_json::Value;
+use shared::admin::Readiness;
 use shared::clock::{Clock, SystemClock, Timestamp};
 use shared::config::Secret;
 use shared::log::{Appender, Ends, Entry, Placed};
@@ -150,6 +151,7 @@ impl Appender for Log {
 pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     pub(crate) stored: Arc<Stored>,
+    pub(crate) readiness: Readiness,
     pub(crate) service: tokio::task::JoinHandle<Result<(), postrider_distributor::Error>>,
     shutdown: Shutdown,
 }
@@ -170,7 +172,9 @@ impl Node {
         let mut config = Config { listen, ..Config::default() };
         config.auth.secret = Secret::new(SECRET.to_owned());
         config.auth.leeway_s = 0;
+        config.http.announce_ms = Duration::ZERO;
         config.leave.spread_ms = Duration::from_millis(50);
+        config.leave.after_ms = Duration::from_millis(50);
         change(&mut config);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let registry = shared::registry::memory::Registry::new(Arc::clone(&clock));
@@ -185,9 +189,9 @@ impl Node {
             clock,
         };
         let service = Service::bind(config, ports).await.unwrap();
-        let (address, shutdown) = (service.address(), Shutdown::new());
+        let (address, readiness, shutdown) = (service.address(), service.readiness(), Shutdown::new());
         let service = tokio::spawn(service.run(shutdown.clone()));
-        Self { address, stored, service, shutdown }
+        Self { address, stored, readiness, service, shutdown }
     }
 
     pub(crate) fn stop(&self) {
@@ -303,9 +307,14 @@ pub(crate) fn token(recipient: &str) -> String {
 
 /// A token of `recipient` that expires in so many seconds.
 pub(crate) fn token_for(recipient: &str, seconds: i64) -> String {
+    token_in("acme", recipient, seconds)
+}
+
+/// A token of `recipient` of `tenant` that expires in so many seconds.
+pub(crate) fn token_in(tenant: &str, recipient: &str, seconds: i64) -> String {
     let now = i64::try_from(SystemClock.now().as_millis() / 1000).unwrap();
     let exp = u64::try_from(now + seconds).unwrap();
-    let claims = Claims { sub: recipient.to_owned(), tenant: "acme".to_owned(), exp, ..Claims::default() };
+    let claims = Claims { sub: recipient.to_owned(), tenant: tenant.to_owned(), exp, ..Claims::default() };
     mint(&claims, &Secret::new(SECRET.to_owned())).unwrap()
 }
 

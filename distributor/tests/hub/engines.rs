@@ -20,12 +20,15 @@ pub(crate) const PARTITIONS: u32 = 4;
 /// The registry of one process.
 pub(crate) struct Registry {
     pub(crate) away: AtomicBool,
+    /// Routes that were to be entered, again and again if so asked.
+    pub(crate) registered: AtomicUsize,
     pub(crate) inner: Arc<memory::Registry>,
 }
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { away: AtomicBool::new(false), inner: memory::Registry::new(Arc::new(SystemClock)) }
+        let registered = AtomicUsize::new(0);
+        Self { away: AtomicBool::new(false), registered, inner: memory::Registry::new(Arc::new(SystemClock)) }
     }
 }
 
@@ -46,7 +49,9 @@ impl Registry {
 #[async_trait]
 impl Routes for Registry {
     async fn register(&self, routes: &[(Recipient, Route)]) -> Result<(), registry::Error> {
-        self.there()?.register(routes).await
+        self.there()?.register(routes).await?;
+        self.registered.fetch_add(routes.len(), Ordering::SeqCst);
+        Ok(())
     }
 
     async fn remove(&self, routes: &[(Recipient, Route)]) -> Result<(), registry::Error> {
@@ -111,6 +116,9 @@ pub(crate) struct Store {
     /// The most rows asked for in one call, and the most sessions.
     pub(crate) most_rows: AtomicUsize,
     pub(crate) most_sessions: AtomicUsize,
+    /// Pages that were asked for, and how often how far the store is archived.
+    pub(crate) pages: AtomicUsize,
+    pub(crate) looks: AtomicUsize,
     rows: Mutex<BTreeMap<Recipient, BTreeMap<Position, StoredRow>>>,
     archived: Mutex<BTreeMap<PartitionId, u64>>,
 }
@@ -144,6 +152,7 @@ impl Store {
 impl Inbox for Store {
     async fn archived_upto(&self, partition: PartitionId) -> Result<u64, store::Error> {
         self.check()?;
+        self.looks.fetch_add(1, Ordering::SeqCst);
         Ok(self.archived.lock().unwrap().get(&partition).copied().unwrap_or(0))
     }
 
@@ -171,11 +180,12 @@ impl Inbox for Store {
     async fn pages(&self, requests: &[PageRequest]) -> Result<Vec<Page>, store::Error> {
         self.check()?;
         self.most_sessions.fetch_max(requests.len(), Ordering::SeqCst);
+        self.pages.fetch_add(requests.len(), Ordering::SeqCst);
         let asked: u32 = requests.iter().map(|request| request.limit).sum();
         self.most_rows.fetch_max(asked as usize, Ordering::SeqCst);
         let mut pages = Vec::new();
         for request in requests {
-            let archived_upto = self.archived_upto(request.partition).await?;
+            let archived_upto = self.archived.lock().unwrap().get(&request.partition).copied().unwrap_or(0);
             let rows = self.rows();
             let of = rows.get(&request.recipient);
             let mut found: Vec<StoredRow> = of

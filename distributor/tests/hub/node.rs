@@ -39,7 +39,9 @@ pub(crate) fn quick() -> Config {
     config.sweep.period_ms = Duration::from_millis(200);
     config.sweep.outage_period_ms = Duration::from_millis(100);
     config.session.retry_ms = Duration::from_millis(20);
+    config.http.announce_ms = Duration::ZERO;
     config.leave.spread_ms = Duration::from_millis(100);
+    config.leave.after_ms = Duration::from_millis(100);
     config.leave.limit_ms = Duration::from_millis(400);
     config
 }

@@ -6,12 +6,17 @@ use super::Role;
 use crate::relations;
 
 /// Below file, environment and flags: fixed ports that one can remember, a link that nobody outside can reach, log
-/// lines for a person, without one for each partition of each group.
-pub(crate) const DEFAULTS: [(&str, &str); 6] = [
+/// lines for a person, without one for each partition of each group; no load balancer to be told, and few clients, when it
+/// stops.
+pub(crate) const DEFAULTS: [(&str, &str); 10] = [
     ("receiver.listen", "127.0.0.1:8080"),
     ("distributor.listen", "127.0.0.1:8081"),
     ("distributor.link.listen", "127.0.0.1:0"),
     ("admin.listen", "127.0.0.1:9090"),
+    ("receiver.http.announce_ms", "0"),
+    ("distributor.http.announce_ms", "0"),
+    ("distributor.leave.spread_ms", "1000"),
+    ("distributor.leave.after_ms", "250"),
     ("telemetry.filter", "info,postrider_director=warn"),
     ("telemetry.json", "false"),
 ];
@@ -54,6 +59,14 @@ impl Settings {
             settings.director.link_secret = settings.distributor.link.secret.clone();
         }
         sources.finish().map(|()| settings)
+    }
+
+    /// Lowers each edge's connections in the proportion of those there may be to those that were `asked` for.
+    pub(crate) fn fit(&mut self, connections: usize, asked: usize) {
+        let share = |most: usize| most.saturating_mul(connections).checked_div(asked).unwrap_or(most).max(1);
+        self.receiver.http.connections = share(self.receiver.http.connections);
+        let most = share(self.distributor.http.connections);
+        self.distributor.fit(most);
     }
 
     /// Most clients' connections at a time, of those `roles` that have any.

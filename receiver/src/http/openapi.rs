@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use axum::response::{IntoResponse, Response};
 use http::header;
+use shared::serve::TurnedAway;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -42,6 +43,9 @@ impl Modify for Problems {
              `code`:\n\n| code | status | meaning |\n|---|---|---|\n",
         );
         for (code, status, title) in problem::table() {
+            text.push_str(&format!("| `{code}` | {status} | {title} |\n"));
+        }
+        for (code, status, title) in TurnedAway::ALL.map(TurnedAway::row) {
             text.push_str(&format!("| `{code}` | {status} | {title} |\n"));
         }
         document.info.description = Some(text);

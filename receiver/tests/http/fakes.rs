@@ -1,10 +1,12 @@
 //! A log and a store of keys in memory that work, and can be taken away.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use postrider_receiver::{Config, Ports, Service};
+use shared::admin::Readiness;
 use shared::clock::{ManualClock, Timestamp};
 use shared::credential::ApiSecret;
 use shared::log::{Appender, Entry, Error, Placed};
@@ -37,6 +39,7 @@ pub(crate) enum Mood {
 pub(crate) struct MemoryLog {
     entries: Mutex<Vec<Entry>>,
     mood: Mutex<Mood>,
+    waiting: AtomicUsize,
 }
 
 impl MemoryLog {
@@ -46,6 +49,11 @@ impl MemoryLog {
 
     pub(crate) fn notifications(&self) -> Vec<Notification> {
         self.entries.lock().unwrap().iter().map(|entry| record::decode(entry).unwrap().1).collect()
+    }
+
+    /// How many calls wait for a permit.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
     }
 
     fn keep(&self, entry: Entry) -> Placed {
@@ -61,7 +69,9 @@ impl Appender for MemoryLog {
         assert_eq!(topic, Topic::Notifications);
         let mood = self.mood.lock().unwrap().clone();
         if let Mood::Waiting(permits) = &mood {
+            self.waiting.fetch_add(1, Ordering::SeqCst);
             permits.acquire().await.unwrap().forget();
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
         }
         let answer = |entry: Entry| match &mood {
             Mood::Well | Mood::Waiting(_) => Ok(self.keep(entry)),
@@ -136,6 +146,8 @@ pub(crate) struct Stage {
     pub(crate) clock: Arc<ManualClock>,
     /// The text of a key of tenant `acme`.
     pub(crate) key: String,
+    pub(crate) readiness: Readiness,
+    pub(crate) service: tokio::task::JoinHandle<Result<(), postrider_receiver::Error>>,
     shutdown: Shutdown,
 }
 
@@ -153,11 +165,16 @@ impl Stage {
         let clock = Arc::new(ManualClock::at(START));
         let ports = Ports { appender: log.clone(), keys: keys.clone(), clock: clock.clone() };
         let service = Service::bind(config, ports).await.unwrap();
-        let (address, shutdown) = (service.address(), Shutdown::new());
-        tokio::spawn(service.run(shutdown.clone()));
-        let mut stage = Self { address, log, keys, clock, key: String::new(), shutdown };
+        let (address, readiness, shutdown) = (service.address(), service.readiness(), Shutdown::new());
+        let service = tokio::spawn(service.run(shutdown.clone()));
+        let key = String::new();
+        let mut stage = Self { address, log, keys, clock, key, readiness, service, shutdown };
         stage.key = stage.new_key("acme", None).await.1;
         stage
+    }
+
+    pub(crate) fn stop(&self) {
+        self.shutdown.begin();
     }
 
     /// Makes a key; answers its id and its text.

@@ -2,6 +2,8 @@
 
 use metrics::{counter, gauge};
 
+use super::TurnedAway;
+
 /// An open connection, counted until it is dropped.
 #[derive(Debug)]
 pub(super) struct Open(());
@@ -32,4 +34,9 @@ pub(super) fn accept_failed() {
 /// A connection was given up because a `stage` of it took too long.
 pub(super) fn timed_out(stage: &'static str) {
     counter!("postrider_connections_timed_out", "stage" => stage).increment(1);
+}
+
+/// A connection, or behind proxies a request, that was told to come again.
+pub(super) fn turned_away(why: TurnedAway) {
+    counter!("postrider_connections_turned_away", "cause" => why.as_str()).increment(1);
 }

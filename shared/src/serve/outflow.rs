@@ -12,6 +12,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::Sleep;
 
 /// Most bytes that the kernel keeps unsent (`TCP_NOTSENT_LOWAT`): what lies there longer than the network needs is
 /// better kept where it can still be given back.
@@ -69,14 +70,34 @@ impl Outflow {
 pub(super) struct Watched {
     stream: TcpStream,
     outflow: Outflow,
+    /// How long the peer may take nothing, and the end of that time while it takes nothing.
+    patience: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
-    pub(super) fn new(stream: TcpStream, outflow: Outflow) -> Self {
+    pub(super) fn new(stream: TcpStream, outflow: Outflow, patience: Duration) -> Self {
         if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES) {
             tracing::debug!(%error, "no TCP_NOTSENT_LOWAT");
         }
-        Self { stream, outflow }
+        Self { stream, outflow, patience, stalled: None }
+    }
+
+    /// What a write came to; an error once the peer has taken nothing for too long.
+    fn within_patience(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        std::task::ready!(stalled.as_mut().poll(context));
+        super::metrics::timed_out("write");
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     fn obey(&self) {
@@ -109,7 +130,8 @@ impl AsyncWrite for Watched {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.obey();
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.within_patience(written, context)
     }
 
     fn poll_write_vectored(
@@ -118,7 +140,8 @@ impl AsyncWrite for Watched {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.obey();
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        self.within_patience(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -140,17 +163,39 @@ impl AsyncWrite for Watched {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(50);
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_is_given_up_and_one_that_takes_little_by_little_is_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut peer = listener.accept().await.unwrap().0;
+        let mut watched = Watched::new(stream, Outflow::default(), PATIENCE);
+        // More than both kernels hold: each mebibyte waits for the peer to have read some.
+        let (mut read, written) = (vec![0; 1024 * 1024], vec![0; 1024 * 1024]);
+        for _mebibyte in 0..32 {
+            let (done, also) = tokio::join!(watched.write_all(&written), peer.read_exact(&mut read));
+            assert!(done.is_ok() && also.is_ok());
+        }
+        let error = loop {
+            if let Err(error) = watched.write_all(&written).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
 
     #[tokio::test]
     async fn a_flush_is_counted_and_the_limit_reaches_the_socket_with_the_next_write() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let outflow = Outflow::default();
-        let mut watched = Watched::new(stream, outflow.clone());
+        let mut watched = Watched::new(stream, outflow.clone(), PATIENCE);
         outflow.limit_unconfirmed(Duration::from_millis(1234));
         let before = outflow.flushes();
         watched.write_all(b"x").await.unwrap();
