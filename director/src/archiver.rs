@@ -61,7 +61,8 @@ impl Archiver {
         joined: impl Fn(&'static str) + Copy,
         shutdown: &Shutdown,
     ) -> Result<(), Error> {
-        let limits = Limits { records: self.settings.waiting_records, bytes: self.settings.waiting_bytes };
+        let ArchiverSettings { waiting_records: records, waiting_bytes: bytes, .. } = self.settings;
+        let limits = Limits { records, bytes, room_percent: 50 };
         let group =
             |name, topic| Group { name, topic, limits, drain: config.drain_ms, backoff: self.backoff };
         let flags = flags::Crew(self.clone());

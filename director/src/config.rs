@@ -1,6 +1,8 @@
 //! `[director]`: every limit the director and its archiver keep.
 
+mod archiver;
 mod dead_letters;
+mod fairness;
 
 use std::time::Duration;
 
@@ -8,14 +10,18 @@ use serde::{Deserialize, Serialize};
 use shared::config::{Mistakes, Secret, Section, millis};
 use shared::retry::Backoff;
 
+pub use self::archiver::ArchiverSettings;
 pub use self::dead_letters::DeadLetterSettings;
-use crate::lane::{self, Patience, RetryPolicy, RunLimits};
+pub use self::fairness::FairnessSettings;
+use crate::intake::Limits;
+use crate::lane::{self, Fairness, Patience, RetryPolicy, RunLimits};
 
 /// Settings of the director.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Most records of one partition that wait or are in flight; at this many, fetching pauses until half are left.
+    /// Most records of one partition that wait or are in flight; at this many, fetching pauses until half are left, or
+    /// until none waits and there is room.
     pub in_flight_records: usize,
     /// Most bytes of them.
     pub in_flight_bytes: usize,
@@ -39,8 +45,12 @@ pub struct Config {
     pub backoff: BackoffSettings,
     /// How often and how long delivery is tried.
     pub retry: RetrySettings,
+    /// How what may be in flight is shared.
+    pub fairness: FairnessSettings,
     /// What nodes ask directors to show (`distributor.link.secret`); empty: none is shown.
     pub link_secret: Secret,
+    /// Asking where recipients are.
+    pub lookups: LookupSettings,
     /// Streams to nodes.
     pub link: LinkSettings,
     /// The archiver.
@@ -62,7 +72,9 @@ impl Default for Config {
             run_bytes: 256 * 1024,
             backoff: BackoffSettings::default(),
             retry: RetrySettings::default(),
+            fairness: FairnessSettings::default(),
             link_secret: Secret::default(),
+            lookups: LookupSettings::default(),
             link: LinkSettings::default(),
             archiver: ArchiverSettings::default(),
             dead_letters: DeadLetterSettings::default(),
@@ -98,9 +110,10 @@ impl From<BackoffSettings> for Backoff {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetrySettings {
-    /// Retries that a partition earns by a hundred records.
+    /// Retries that a partition earns by a hundred records sent to a node; each node has a budget of its own, and so has
+    /// the registry.
     pub budget_percent: u32,
-    /// Most retries that a partition saves up.
+    /// Most retries that a partition saves up for each.
     pub budget_reserve: u32,
     /// For urgency high.
     pub high: PatienceSettings,
@@ -152,6 +165,24 @@ impl From<PatienceSettings> for Patience {
     }
 }
 
+/// `[director.lookups]`: when the registry is not asked any more. Recipients that it is not asked for are parked
+/// (metric `postrider_director_lookups_spared`).
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LookupSettings {
+    /// Failures in a row, of the whole director, after which the registry is left alone for a while.
+    pub breaker_failures: u32,
+    /// How long it is left alone; then one question tries it.
+    pub breaker: BackoffSettings,
+}
+
+impl Default for LookupSettings {
+    fn default() -> Self {
+        let breaker = BackoffSettings { base_ms: Duration::from_millis(250), cap_ms: Duration::from_secs(2) };
+        Self { breaker_failures: 3, breaker }
+    }
+}
+
 /// `[director.link]`: streams to nodes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -199,66 +230,20 @@ impl Default for LinkSettings {
     }
 }
 
-/// `[director.archiver]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ArchiverSettings {
-    /// Most records in a batch; a few runs more when the last ones are.
-    pub rows: usize,
-    /// Most bytes in a batch, unless a single record is larger.
-    pub bytes: usize,
-    /// How long a batch waits to fill.
-    #[serde(with = "millis")]
-    pub age_ms: Duration,
-    /// Most records of one partition and stage that wait; at this many, fetching pauses until half are left.
-    pub waiting_records: usize,
-    /// Most bytes of them.
-    pub waiting_bytes: usize,
-    /// How long after moving a reader back a record from elsewhere is taken to be on its way still.
-    #[serde(with = "millis")]
-    pub seek_settle_ms: Duration,
-    /// How often a stage that has nothing to do looks whether its engine still stands where it left it.
-    #[serde(with = "millis")]
-    pub verify_ms: Duration,
-    /// How often the recipients that have stored rows are marked again.
-    #[serde(with = "millis")]
-    pub sweep_ms: Duration,
-    /// Most recipients read and marked at a time.
-    pub sweep_page: u32,
-    /// Most recipients marked again each second, by partition.
-    pub sweep_rate: u32,
-    /// How often expired rows are looked for.
-    #[serde(with = "millis")]
-    pub expire_ms: Duration,
-    /// Most rows expired at a time.
-    pub expire_rows: u32,
-}
-
-impl Default for ArchiverSettings {
-    fn default() -> Self {
-        Self {
-            rows: 2000,
-            bytes: 8 * 1024 * 1024,
-            age_ms: Duration::from_millis(20),
-            waiting_records: 20_000,
-            waiting_bytes: 64 * 1024 * 1024,
-            seek_settle_ms: Duration::from_secs(1),
-            verify_ms: Duration::from_secs(5),
-            sweep_ms: Duration::from_secs(600),
-            sweep_page: 500,
-            sweep_rate: 200,
-            expire_ms: Duration::from_secs(60),
-            expire_rows: 1000,
-        }
-    }
-}
-
 impl Config {
     /// Refuses a drain that the log cuts short: `limit` is how long it lets a revoked partition drain, set by `key`.
     pub fn check_drain(&self, key: &str, limit: Duration, mistakes: &mut Mistakes) {
         if self.drain_ms >= limit {
             mistakes.report("drain_ms", format_args!("must be below {key}"));
         }
+    }
+
+    /// What a partition may have in flight.
+    pub(crate) fn in_flight(&self) -> Limits {
+        // Half way between what urgency high may keep there and all of it.
+        let room_percent = (self.fairness.high_percent.min(100) + 100) / 2;
+        let (records, bytes) = (self.in_flight_records, self.in_flight_bytes);
+        Limits { records, bytes, room_percent: room_percent.min(99) }
     }
 
     /// What the lanes of a partition keep to.
@@ -276,6 +261,17 @@ impl Config {
                 budget_reserve,
             },
             run: RunLimits { records: self.run_records, bytes: self.run_bytes },
+            fairness: Fairness {
+                records: self.in_flight_records,
+                bytes: self.in_flight_bytes,
+                pressure_percent: self.fairness.pressure_percent,
+                high_percent: self.fairness.high_percent,
+                recipient_percent: self.fairness.recipient_percent,
+                floor_records: self.fairness.floor_records,
+                verdict_deadline: self.fairness.verdict_deadline_ms.min(self.verdict_deadline_ms),
+                memory: self.fairness.memory_ms,
+                remembered: self.fairness.remembered,
+            },
         }
     }
 }
@@ -291,9 +287,11 @@ impl Section for Config {
         mistakes.within("run_bytes", self.run_bytes, 1024..=16 * 1024 * 1024);
         mistakes.within("parked_memory", self.parked_memory, 1..=10_000_000);
         mistakes.within("retry.budget_percent", self.retry.budget_percent, 0..=1000);
+        self.fairness.check(mistakes);
         if !self.link_secret.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
             mistakes.report("link_secret", "must be visible ASCII");
         }
+        mistakes.within("lookups.breaker_failures", self.lookups.breaker_failures, 1..=1000);
         let link = &self.link;
         mistakes.within("link.batch_frames", link.batch_frames, 1..=100_000);
         mistakes.within("link.batch_bytes", link.batch_bytes, 1024..=64 * 1024 * 1024);
@@ -315,6 +313,8 @@ impl Section for Config {
             ("retry.high.base_ms", self.retry.high.base_ms),
             ("retry.normal.base_ms", self.retry.normal.base_ms),
             ("retry.low.base_ms", self.retry.low.base_ms),
+            ("fairness.verdict_deadline_ms", self.fairness.verdict_deadline_ms),
+            ("lookups.breaker.base_ms", self.lookups.breaker.base_ms),
             ("link.connect_ms", link.connect_ms),
             ("link.keepalive_ms", link.keepalive_ms),
             ("link.keepalive_timeout_ms", link.keepalive_timeout_ms),

@@ -4,7 +4,6 @@
 //! What is on a stream when it ends is lost, and each attached worker is told; nothing of one stream is ever sent on the
 //! next, for a record must not come before those that were lost ahead of it.
 
-mod breaker;
 mod directory;
 mod stream;
 
@@ -22,9 +21,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::breaker::Breaker;
 use crate::config::LinkSettings;
 use crate::metrics;
-use breaker::Breaker;
 use directory::Directory;
 
 /// What a worker hears from the streams.

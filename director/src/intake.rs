@@ -1,7 +1,7 @@
 //! What stands between a group's consumer and the worker of one partition: fetched records that wait, bounded together
-//! with those in flight. At the bound fetching pauses; it goes on when half is left. What was on its way when it paused
-//! still comes and waits; what is in flight never exceeds the bound, but for a single record that is larger than all of
-//! its bytes.
+//! with those in flight. At the bound fetching pauses; it goes on when half is left, or when nothing waits and there is room.
+//! What was on its way when it paused still comes and waits; what is in flight never exceeds the bound, but for a single
+//! record that is larger than all of its bytes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +17,15 @@ use crate::metrics;
 pub(crate) struct Limits {
     pub(crate) records: usize,
     pub(crate) bytes: usize,
+    /// In hundredths of the bound: with no more than this in flight and nothing waiting, fetching goes on. Above what may
+    /// stay in flight for as long as it likes, or who waits on the log would wait for it.
+    pub(crate) room_percent: usize,
+}
+
+impl Limits {
+    fn percent(self, percent: usize) -> (usize, usize) {
+        (self.records * percent / 100, self.bytes * percent / 100)
+    }
 }
 
 /// See the module.
@@ -99,7 +108,9 @@ impl Intake {
         let mut held = self.held();
         held.records = held.records.saturating_sub(records);
         held.bytes = held.bytes.saturating_sub(bytes);
-        if held.paused && held.records <= self.limits.records / 2 && held.bytes <= self.limits.bytes / 2 {
+        let (records, bytes) =
+            self.limits.percent(if held.waiting.is_empty() { self.limits.room_percent } else { 50 });
+        if held.paused && held.records <= records && held.bytes <= bytes {
             held.paused = false;
             self.progress.resume(self.partition);
         }

@@ -8,11 +8,15 @@
 //! - a session that spilled is resumed only when nothing of its lane that it was sent is left: whatever it missed has
 //!   ended by then, or stands below a higher `parked_upto`;
 //! - every record ends exactly once.
+//!
+//! What the partition may have in flight is [shared](shares): under pressure a lane whose recipient, tenant or node holds
+//! more than its share gives way, which parks what it has, without waiting for verdicts.
 
 mod entry;
 mod memory;
 mod parking;
 mod patience;
+mod shares;
 mod single;
 #[cfg(test)]
 mod tests;
@@ -22,15 +26,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shared::delivery::{NodeId, SessionId, Verdict};
+use shared::notification::Urgency;
 use shared::outcome::{DeadReason, End, ParkReason};
 use shared::recipient::Recipient;
 use shared::registry::Route;
 
 pub use patience::{Patience, RetryPolicy};
+pub use shares::{Fairness, Sharer};
 
 use crate::routing::Record;
 use memory::ParkedMemory;
-use patience::Retries;
+use patience::{Blame, Retries};
+use shares::{Load, Shares};
 use single::Lane;
 
 /// What the worker tells.
@@ -40,6 +47,8 @@ pub enum Input {
     Taken(Arc<Record>),
     /// Answers [`Output::Lookup`]; `None` when the registry could not say.
     Routed(Recipient, Option<Vec<Route>>),
+    /// Answers [`Output::Lookup`]: the registry has been away for a while, so it was not even asked.
+    Away(Recipient),
     /// Answers [`Output::Look`]; `None` when the registry could not say.
     Looked(Recipient, Option<Vec<Route>>),
     /// A session of a node says what became of the record at an offset.
@@ -91,6 +100,8 @@ pub enum Output {
     Unregister(Recipient, Route),
     /// A lane waits to try again; for metrics.
     Retry,
+    /// A lane gives way, because this one was above its share; for metrics.
+    GaveWay(Sharer),
 }
 
 /// Consecutive records of one lane, and why each is parked. Never empty.
@@ -116,6 +127,8 @@ pub struct Settings {
     pub retry: RetryPolicy,
     /// How much of a lane is parked at a time.
     pub run: RunLimits,
+    /// How what may be in flight is shared.
+    pub fairness: Fairness,
 }
 
 /// What one step of a lane may use.
@@ -138,6 +151,7 @@ pub struct Lanes {
     met: HashMap<SessionId, Recipient>,
     memory: ParkedMemory,
     retries: Retries,
+    shares: Shares,
 }
 
 impl Lanes {
@@ -152,6 +166,7 @@ impl Lanes {
             met: HashMap::new(),
             memory: ParkedMemory::new(base, settings.parked_memory),
             retries: Retries::new(settings.retry, seed),
+            shares: Shares::new(settings.fairness),
         }
     }
 
@@ -160,11 +175,15 @@ impl Lanes {
         match input {
             Input::Taken(record) => self.take(record, now, out),
             Input::Routed(recipient, Some(routes)) => {
-                self.with(&recipient, now, out, |lane, turn| lane.routed(&routes, turn));
+                let node = routes.first().map(|route| route.node);
+                if !self.relieve(&recipient, node, now, out) {
+                    self.with(&recipient, now, out, |lane, turn| lane.routed(&routes, turn));
+                }
             }
             Input::Routed(recipient, None) => {
                 self.with(&recipient, now, out, |lane, turn| lane.unrouted(turn))
             }
+            Input::Away(recipient) => self.with(&recipient, now, out, Lane::unroutable),
             Input::Looked(recipient, routes) => {
                 self.with(&recipient, now, out, |lane, turn| {
                     lane.looked(&recipient, routes.as_deref(), turn)
@@ -189,6 +208,12 @@ impl Lanes {
         }
     }
 
+    /// How urgent the most urgent record of a recipient is.
+    #[must_use]
+    pub fn urgency(&self, recipient: &Recipient) -> Urgency {
+        self.lanes.get(recipient).map_or(Urgency::VeryLow, Lane::urgency)
+    }
+
     /// When the next retry is due, if any waits. Verdicts that never come are found by ticking now and then.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
@@ -209,33 +234,63 @@ impl Lanes {
 
     fn take(&mut self, record: Arc<Record>, now: Instant, out: &mut Vec<Output>) {
         let recipient = record.notification.recipient.clone();
-        self.retries.earn();
+        self.retries.earn(Blame::Registry);
         self.owners.insert(record.position.offset, recipient.clone());
         if !self.lanes.contains_key(&recipient) {
             self.lanes.insert(recipient.clone(), Lane::new(self.memory.parked_upto(&recipient)));
         }
         self.with(&recipient, now, out, |lane, turn| lane.take(record, turn));
+        self.relieve(&recipient, None, now, out);
+    }
+
+    /// Lets the lane, which is about to send to `node`, give way if it is above a share, and answers whether it did.
+    fn relieve(
+        &mut self,
+        recipient: &Recipient,
+        node: Option<NodeId>,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let Some(lane) = self.lanes.get(recipient).filter(|lane| !lane.has_given_way()) else { return false };
+        let load = Load { node: node.or(lane.load().node), ..lane.load() };
+        let Some(sharer) = self.shares.excess(&recipient.tenant, load, self.lanes.len()) else {
+            return false;
+        };
+        out.push(Output::GaveWay(sharer));
+        self.with(recipient, now, out, |lane, turn| {
+            // A node is known only from the registry's answer.
+            if node.is_some() {
+                lane.answered();
+            }
+            lane.give_way(turn);
+        });
+        true
     }
 
     fn verdict(&mut self, route: Route, offset: u64, verdict: &Verdict, now: Instant, out: &mut Vec<Output>) {
         if self.owners.contains_key(&offset) {
             self.with_owner(offset, now, out, |lane, turn| lane.verdict(route, offset, verdict, turn));
-        } else if *verdict == Verdict::Spilled {
-            // It was acknowledged elsewhere meanwhile.
-            match self.met.get(&route.session).cloned() {
-                Some(recipient) => {
-                    self.with(&recipient, now, out, |lane, turn| lane.fell_behind(route, turn))
-                }
-                None => out.push(Output::Resume(route)),
+            return;
+        }
+        // It has ended meanwhile, elsewhere.
+        let recipient = self.met.get(&route.session).cloned();
+        match (verdict, recipient) {
+            (Verdict::Spilled, Some(recipient)) => {
+                self.with(&recipient, now, out, |lane, turn| lane.fell_behind(route, turn));
             }
+            (Verdict::Spilled, None) => out.push(Output::Resume(route)),
+            (Verdict::Gone, Some(recipient)) => out.push(Output::Unregister(recipient, route)),
+            (Verdict::Gone, None) | (Verdict::Acknowledged | Verdict::Expired | Verdict::Rejected(_), _) => {}
         }
     }
 
     fn tick(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.shares.forget(now);
         while let Some(recipient) = self.retries.take_due(now) {
             self.with(&recipient, now, out, |lane, turn| lane.retry(&recipient, turn));
         }
-        let Some(limit) = now.checked_sub(self.verdict_deadline) else { return };
+        let deadline = self.shares.verdict_deadline(self.verdict_deadline);
+        let Some(limit) = now.checked_sub(deadline) else { return };
         for recipient in self.recipients(|lane| lane.awaits_since(limit)) {
             self.with(&recipient, now, out, |lane, turn| lane.silence(limit, turn));
         }
@@ -266,9 +321,10 @@ impl Lanes {
         step: impl FnOnce(&mut Lane, &mut Turn<'_>),
     ) {
         let Some(lane) = self.lanes.get_mut(recipient) else { return };
-        let before = out.len();
+        let (before, load) = (out.len(), lane.load());
         step(lane, &mut Turn { now, run: self.run, retries: &mut self.retries, out });
         let over = lane.is_over();
+        self.shares.shift(&recipient.tenant, load, lane.load(), now);
         for output in &out[before..] {
             match output {
                 Output::Ended(record, _) | Output::Bury(record, _) => {
@@ -276,6 +332,7 @@ impl Lanes {
                 }
                 Output::Forward { route, .. } => {
                     self.met.insert(route.session, recipient.clone());
+                    self.retries.earn(Blame::Node(route.node));
                 }
                 _ => {}
             }

@@ -5,12 +5,13 @@
 //! 1. [`consumer`] joins the group and starts a [`worker`] for each partition; [`intake`] holds what waits between them;
 //! 2. [`routing`] decides what is deliverable at all, [`offsets`] gives it its place in the commit;
 //! 3. [`lane`] decides everything else: where to, in which order, again or parked;
-//! 4. [`forward`] carries it to the nodes and brings the verdicts, [`park`] appends to `parked` and `dead`;
+//! 4. [`lookups`] asks where recipients are, [`forward`] carries it to the nodes and brings the verdicts, [`park`] appends to `parked` and `dead`;
 //! 5. [`archiver`] moves both to the store, beside all this.
 //!
 //! The pure core is 2 and 3: time is an argument, and nothing there waits.
 
 mod archiver;
+mod breaker;
 mod calls;
 mod config;
 mod consumer;
@@ -18,9 +19,11 @@ mod error;
 mod forward;
 mod intake;
 pub mod lane;
+mod lookups;
 mod metrics;
 pub mod offsets;
 mod park;
+mod ranked;
 pub mod routing;
 mod service;
 #[cfg(test)]
@@ -28,8 +31,8 @@ mod testing;
 mod worker;
 
 pub use config::{
-    ArchiverSettings, BackoffSettings, Config, DeadLetterSettings, LinkSettings, PatienceSettings,
-    RetrySettings,
+    ArchiverSettings, BackoffSettings, Config, DeadLetterSettings, FairnessSettings, LinkSettings,
+    LookupSettings, PatienceSettings, RetrySettings,
 };
 pub use error::Error;
 pub use service::{Ports, Service};

@@ -7,6 +7,8 @@ use shared::outcome::{DeadReason, End, ParkReason};
 use shared::position::PartitionId;
 use shared::store::Settled;
 
+use crate::lane::Sharer;
+
 const ENDED: &str = "postrider_records_ended";
 const PARKED: &str = "postrider_director_parked";
 const PARKED_RUNS: &str = "postrider_director_parked_runs";
@@ -15,6 +17,7 @@ const END_SECONDS: &str = "postrider_director_end_seconds";
 const IN_FLIGHT: &str = "postrider_director_in_flight_records";
 const IN_FLIGHT_BYTES: &str = "postrider_director_in_flight_bytes";
 const RETRIES: &str = "postrider_director_retries";
+const GAVE_WAY: &str = "postrider_director_gave_way";
 const STREAMS: &str = "postrider_director_streams";
 const BREAKERS: &str = "postrider_director_breakers_open";
 const STREAMS_LOST: &str = "postrider_director_streams_lost";
@@ -22,6 +25,8 @@ const COMMIT: &str = "postrider_director_commit_position";
 const PAUSES: &str = "postrider_director_pauses";
 const ENGINE_FAILURES: &str = "postrider_director_engine_failures";
 const LOOKUP_SECONDS: &str = "postrider_director_lookup_seconds";
+const REGISTRY_AWAY: &str = "postrider_director_registry_away";
+const LOOKUPS_SPARED: &str = "postrider_director_lookups_spared";
 const GAVE_UP: &str = "postrider_director_records_given_up";
 const ARCHIVED: &str = "postrider_archiver_records";
 const ARCHIVER_UPTO: &str = "postrider_archiver_position";
@@ -43,6 +48,10 @@ pub(crate) fn describe() {
     describe_gauge!(IN_FLIGHT, "records that wait or are in flight, by partition");
     describe_gauge!(IN_FLIGHT_BYTES, Unit::Bytes, "bytes that wait or are in flight, by partition");
     describe_counter!(RETRIES, "lanes that waited to try again");
+    describe_counter!(
+        GAVE_WAY,
+        "recipients parked early because one was above its share in flight, by whose share"
+    );
     describe_gauge!(STREAMS, "streams open to nodes");
     describe_gauge!(BREAKERS, "nodes left alone after repeated failures");
     describe_counter!(STREAMS_LOST, "streams to nodes that ended");
@@ -50,6 +59,8 @@ pub(crate) fn describe() {
     describe_counter!(PAUSES, "times fetching paused because too much was in flight, by group");
     describe_counter!(ENGINE_FAILURES, "calls that an engine did not answer, by engine");
     describe_histogram!(LOOKUP_SECONDS, Unit::Seconds, "a batch of route lookups");
+    describe_gauge!(REGISTRY_AWAY, "1 while the registry is left alone after repeated failures");
+    describe_counter!(LOOKUPS_SPARED, "recipients parked unasked because the registry is left alone");
     describe_counter!(GAVE_UP, "records left unfinished when a partition was given up; they are redelivered");
     describe_counter!(ARCHIVED, "records the archiver moved, by stage");
     describe_gauge!(
@@ -65,6 +76,7 @@ pub(crate) fn describe() {
     describe_counter!(RESTARTS, "times a stage of the archiver started over after a conflict, by stage");
     gauge!(STREAMS).set(0.0);
     gauge!(BREAKERS).set(0.0);
+    gauge!(REGISTRY_AWAY).set(0.0);
 }
 
 pub(crate) fn ended(end: End, took: Option<Duration>) {
@@ -88,6 +100,10 @@ pub(crate) fn dead_lettered(reason: &DeadReason) {
 
 pub(crate) fn retry() {
     counter!(RETRIES).increment(1);
+}
+
+pub(crate) fn gave_way(sharer: Sharer) {
+    counter!(GAVE_WAY, "share" => sharer.as_str()).increment(1);
 }
 
 pub(crate) fn in_flight(partition: PartitionId, records: usize, bytes: usize) {
@@ -121,6 +137,14 @@ pub(crate) fn engine_failure(engine: &'static str) {
 
 pub(crate) fn lookup(took: Duration) {
     histogram!(LOOKUP_SECONDS).record(took.as_secs_f64());
+}
+
+pub(crate) fn registry_away(away: bool) {
+    gauge!(REGISTRY_AWAY).set(f64::from(u8::from(away)));
+}
+
+pub(crate) fn lookups_spared(recipients: usize) {
+    counter!(LOOKUPS_SPARED).increment(recipients as u64);
 }
 
 pub(crate) fn gave_up(records: usize) {

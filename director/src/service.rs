@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::consumer::{self, Group};
 use crate::error::Error;
 use crate::forward::Forwarder;
-use crate::intake::Limits;
+use crate::lookups::Lookups;
 use crate::metrics;
 use crate::park::Parker;
 use crate::worker::{Desk, Workers};
@@ -97,14 +97,14 @@ impl Service {
         let group = Group {
             name: "director",
             topic: Topic::Notifications,
-            limits: Limits { records: config.in_flight_records, bytes: config.in_flight_bytes },
+            limits: config.in_flight(),
             drain: config.drain_ms,
             backoff,
         };
         let workers = Workers(Arc::new(Desk {
             config: config.clone(),
             ends: ports.ends,
-            routes: ports.routes,
+            lookups: Arc::new(Lookups::new(ports.routes, config.lookups)),
             parker,
             forwarder: Arc::clone(&forwarder),
             clock: ports.clock,

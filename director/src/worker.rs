@@ -5,7 +5,7 @@
 mod calls;
 mod outbox;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +15,11 @@ use futures_util::stream::FuturesUnordered;
 use shared::clock::{Clock, Timestamp};
 use shared::delivery::{NodeId, Verdict};
 use shared::log::{Ends, Fetched};
+use shared::notification::Urgency;
 use shared::outcome::End;
 use shared::position::Epoch;
 use shared::recipient::Recipient;
-use shared::registry::{Route, Routes};
+use shared::registry::Route;
 use shared::topic::Topic;
 use tokio::time::Instant;
 
@@ -27,9 +28,11 @@ use crate::config::Config;
 use crate::consumer::{Assignment, Crew};
 use crate::forward::{Attachment, Forwarder, Inbound};
 use crate::lane::{Input, Lanes, Output, Run};
+use crate::lookups::Lookups;
 use crate::metrics;
 use crate::offsets::{Ticket, Tracker};
 use crate::park::Parker;
+use crate::ranked::Ranked;
 use crate::routing::{self, Undeliverable};
 use calls::{Done, Question};
 use outbox::Outbox;
@@ -41,7 +44,7 @@ const ROUND: Duration = Duration::from_secs(1);
 pub(crate) struct Desk {
     pub(crate) config: Config,
     pub(crate) ends: Arc<dyn Ends>,
-    pub(crate) routes: Arc<dyn Routes>,
+    pub(crate) lookups: Arc<Lookups>,
     pub(crate) parker: Parker,
     pub(crate) forwarder: Arc<Forwarder>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -81,8 +84,8 @@ struct Worker {
     lanes: Lanes,
     tracker: Tracker,
     outboxes: HashMap<NodeId, Outbox>,
-    questions: Vec<Question>,
-    parking: VecDeque<Run>,
+    questions: Ranked<Question>,
+    parking: Ranked<Run>,
     burying: Vec<Undeliverable>,
     unregistering: Vec<(Recipient, Route)>,
     busy: calls::Busy,
@@ -102,8 +105,8 @@ impl Worker {
             lanes: Lanes::new(desk.config.lanes(), base, rand::random()),
             tracker: Tracker::new(assignment.from),
             outboxes: HashMap::new(),
-            questions: Vec::new(),
-            parking: VecDeque::new(),
+            questions: Ranked::new(desk.config.fairness.urgent_turns),
+            parking: Ranked::new(desk.config.fairness.urgent_turns),
             burying: Vec::new(),
             unregistering: Vec::new(),
             busy: calls::Busy::default(),
@@ -203,29 +206,39 @@ impl Worker {
 
     fn act(&mut self, output: Output) {
         match output {
-            Output::Lookup(recipient) => self.questions.push(Question::Lookup(recipient)),
-            Output::Look(recipient) => self.questions.push(Question::Look(recipient)),
+            Output::Lookup(recipient) => {
+                let urgency = self.lanes.urgency(&recipient);
+                self.questions.push(Question::Lookup(recipient), urgency);
+            }
+            Output::Look(recipient) => self.questions.push(Question::Look(recipient), Urgency::Normal),
             Output::Forward { route, record, parked_upto } => {
                 let frame =
                     shared::link::record(route.session, record.position, parked_upto, &record.notification);
-                self.outbox(route.node).push(frame, record.size_bytes);
+                self.outbox(route.node).push(frame, record.size_bytes, record.notification.urgency);
             }
             Output::Poke(route, parked_upto) => {
-                self.outbox(route.node).push(shared::link::poke(route.session, parked_upto), 0);
+                let frame = shared::link::poke(route.session, parked_upto);
+                self.outbox(route.node).push(frame, 0, Urgency::Normal);
             }
-            Output::Resume(route) => self.outbox(route.node).push(shared::link::resume(route.session), 0),
-            Output::Park(run) => self.parking.push_back(run),
+            Output::Resume(route) => {
+                self.outbox(route.node).push(shared::link::resume(route.session), 0, Urgency::Normal);
+            }
+            Output::Park(run) => {
+                let urgency = run.iter().map(|(record, _)| record.notification.urgency).max();
+                self.parking.push(run, urgency.unwrap_or_default());
+            }
             Output::Bury(record, reason) => self.burying.push(Undeliverable::of(&record, reason)),
             Output::Ended(record, end) => {
                 self.ended(record.ticket, record.size_bytes, end, Some(record.notification.time));
             }
             Output::Unregister(recipient, route) => self.unregistering.push((recipient, route)),
             Output::Retry => metrics::retry(),
+            Output::GaveWay(sharer) => metrics::gave_way(sharer),
         }
     }
 
     fn outbox(&mut self, node: NodeId) -> &mut Outbox {
-        self.outboxes.entry(node).or_default()
+        self.outboxes.entry(node).or_insert_with(|| Outbox::new(&self.desk.config.fairness))
     }
 
     fn ended(&mut self, ticket: Ticket, size_bytes: usize, end: End, accepted: Option<Timestamp>) {

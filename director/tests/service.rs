@@ -5,10 +5,14 @@
 
 #[path = "service/dead_letters.rs"]
 mod dead_letters;
+#[path = "service/fairness.rs"]
+mod fairness;
 #[path = "service/node.rs"]
 mod node;
 #[path = "service/rebalance.rs"]
 mod rebalance;
+#[path = "service/registry.rs"]
+mod registry;
 #[path = "service/stage.rs"]
 mod stage;
 

@@ -41,6 +41,8 @@ pub enum ParkReason {
     RegistryUnavailable,
     /// A record of the same recipient before it was parked.
     Behind,
+    /// Its recipient, its tenant or its node had more than its share in flight.
+    Crowded,
 }
 
 impl ParkReason {
@@ -53,6 +55,7 @@ impl ParkReason {
             Self::Exhausted => "exhausted",
             Self::RegistryUnavailable => "registry_unavailable",
             Self::Behind => "behind",
+            Self::Crowded => "crowded",
         }
     }
 }

@@ -202,7 +202,7 @@ mod tests {
 
     fn reader() -> Reader {
         let (partition, progress) = (PartitionId(0), Arc::new(Unheard));
-        let limits = Limits { records: 100, bytes: 1 << 20 };
+        let limits = Limits { records: 100, bytes: 1 << 20, room_percent: 50 };
         let intake = Arc::new(Intake::new("tests", partition, progress.clone(), limits));
         let settings = ArchiverSettings { age_ms: Duration::from_millis(20), ..ArchiverSettings::default() };
         Reader {

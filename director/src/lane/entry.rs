@@ -27,6 +27,8 @@ pub(super) enum Answer {
     Spilled,
     /// Nothing in time; nobody waits for it any more.
     Silent,
+    /// Nothing before the lane gave way; nobody waits for it any more.
+    Dropped,
     /// There is no such session.
     Gone,
     /// The client refused it.
@@ -36,7 +38,7 @@ pub(super) enum Answer {
 impl Answer {
     /// Whether the session may still have, or have missed, the record.
     fn is_open(self) -> bool {
-        matches!(self, Self::Awaited | Self::Spilled | Self::Silent)
+        matches!(self, Self::Awaited | Self::Spilled | Self::Silent | Self::Dropped)
     }
 }
 
@@ -71,6 +73,13 @@ impl Entry {
     /// Notes what `session` answered, if it was asked.
     pub(super) fn answer(&mut self, session: SessionId, answer: Answer) {
         if let Some(ask) = self.ask(session) {
+            ask.answer = answer;
+        }
+    }
+
+    /// Waits for no session any more; `answer` says why.
+    pub(super) fn stop_waiting(&mut self, answer: Answer) {
+        for ask in self.asks.iter_mut().filter(|ask| ask.answer == Answer::Awaited) {
             ask.answer = answer;
         }
     }

@@ -59,6 +59,26 @@ impl Lane {
         }
     }
 
+    /// Whether it parks and waits for nobody: giving way would change nothing.
+    pub(super) fn has_given_way(&self) -> bool {
+        matches!(self.phase, Phase::Parking(_)) && !self.entries.front().is_some_and(Entry::is_awaited)
+    }
+
+    /// Waits for no verdict any more and parks what the lane has, in order. What a client acknowledges before it is on
+    /// its way to `parked` has that end all the same. What a session refused still waits for the others: who may have
+    /// it decides whether it is a dead letter.
+    pub(super) fn give_way(&mut self, turn: &mut Turn<'_>) {
+        let appending = self.appending();
+        for entry in self.entries.iter_mut().skip(appending).filter(|entry| entry.refused.is_none()) {
+            entry.cause = entry.cause.or(Some(ParkReason::Crowded));
+            entry.stop_waiting(Answer::Dropped);
+        }
+        if !matches!(self.phase, Phase::Parking(_)) {
+            self.phase = Phase::Parking(Parking::default());
+        }
+        self.settle(turn);
+    }
+
     /// Parks a run from the head on, when the lane is parking and nothing is on its way.
     pub(super) fn park_head(&mut self, turn: &mut Turn<'_>) {
         let Phase::Parking(parking) = &mut self.phase else { return };
@@ -86,17 +106,18 @@ impl Lane {
         if parking.appending == 0 || self.entries.front().map(offset_of) != Some(offset) {
             return;
         }
-        let Some(head) = self.entries.pop_front() else { return };
         parking.appending -= 1;
+        let Some(record) = self.remove(0) else { return };
+        let Phase::Parking(parking) = &mut self.phase else { return };
         self.parked_upto = self.parked_upto.max(parked + 1);
         self.has_parked = true;
         if parking.look == Look::None {
             parking.look = Look::Outstanding;
-            turn.out.push(Output::Look(head.record.notification.recipient.clone()));
+            turn.out.push(Output::Look(record.notification.recipient.clone()));
         } else {
             parking.look = Look::Outdated;
         }
-        turn.out.push(Output::Ended(head.record, End::Parked));
+        turn.out.push(Output::Ended(record, End::Parked));
         self.settle(turn);
     }
 
@@ -107,8 +128,8 @@ impl Lane {
             return;
         }
         parking.appending -= 1;
-        if let Some(head) = self.entries.pop_front() {
-            turn.out.push(Output::Bury(head.record, reason));
+        if let Some(record) = self.remove(0) {
+            turn.out.push(Output::Bury(record, reason));
         }
         self.settle(turn);
     }

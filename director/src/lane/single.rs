@@ -14,7 +14,8 @@ use smallvec::SmallVec;
 
 use super::entry::{Answer, Entry, Pace, Peer};
 use super::parking::Parking;
-use super::patience::Failures;
+use super::patience::{Blame, Failures};
+use super::shares::{Load, Weight};
 use super::{Output, Turn};
 use crate::routing::Record;
 
@@ -42,6 +43,10 @@ pub(super) struct Lane {
     pub(super) has_parked: bool,
     lookup_outstanding: bool,
     failures: Failures,
+    /// Of its entries, in bytes.
+    bytes: usize,
+    /// How many of its entries are of urgency high.
+    urgent: usize,
 }
 
 impl Lane {
@@ -54,7 +59,34 @@ impl Lane {
             has_parked: false,
             lookup_outstanding: false,
             failures: Failures::default(),
+            bytes: 0,
+            urgent: 0,
         }
+    }
+
+    /// What it holds.
+    pub(super) fn load(&self) -> Load {
+        Load {
+            weight: Weight { records: self.entries.len(), bytes: self.bytes },
+            node: self.peers.first().map(|peer| peer.route.node),
+            is_urgent: self.urgent > 0,
+        }
+    }
+
+    /// How urgent its most urgent record is.
+    pub(super) fn urgency(&self) -> Urgency {
+        if self.urgent > 0 {
+            return Urgency::High;
+        }
+        self.entries.iter().map(|entry| entry.record.notification.urgency).max().unwrap_or(Urgency::VeryLow)
+    }
+
+    /// Takes the record at `index` out, for whatever end.
+    pub(super) fn remove(&mut self, index: usize) -> Option<Arc<Record>> {
+        let record = self.entries.remove(index)?.record;
+        self.bytes -= record.size_bytes;
+        self.urgent -= usize::from(record.notification.urgency == Urgency::High);
+        Some(record)
     }
 
     pub(super) fn peers(&self) -> &[Peer] {
@@ -83,6 +115,8 @@ impl Lane {
 
     pub(super) fn take(&mut self, record: Arc<Record>, turn: &mut Turn<'_>) {
         let recipient = record.notification.recipient.clone();
+        self.bytes += record.size_bytes;
+        self.urgent += usize::from(record.notification.urgency == Urgency::High);
         self.entries.push_back(Entry::new(record));
         match self.phase {
             Phase::Forwarding => self.look_up(&recipient, turn),
@@ -98,9 +132,14 @@ impl Lane {
         }
     }
 
-    /// The registry has answered.
-    pub(super) fn routed(&mut self, routes: &[Route], turn: &mut Turn<'_>) {
+    /// The registry has answered, and may be asked again.
+    pub(super) fn answered(&mut self) {
         self.lookup_outstanding = false;
+    }
+
+    /// The registry knows these routes.
+    pub(super) fn routed(&mut self, routes: &[Route], turn: &mut Turn<'_>) {
+        self.answered();
         if self.phase != Phase::Looking {
             return;
         }
@@ -118,9 +157,18 @@ impl Lane {
 
     /// The registry could not answer.
     pub(super) fn unrouted(&mut self, turn: &mut Turn<'_>) {
-        self.lookup_outstanding = false;
+        self.answered();
         if self.phase == Phase::Looking {
-            self.fail(ParkReason::RegistryUnavailable, turn);
+            self.fail(ParkReason::RegistryUnavailable, Blame::Registry, turn);
+        }
+    }
+
+    /// The registry is away, and trying again is of no use: what nobody has is parked.
+    pub(super) fn unroutable(&mut self, turn: &mut Turn<'_>) {
+        self.answered();
+        if self.phase == Phase::Looking {
+            self.give_up(ParkReason::RegistryUnavailable, turn);
+            self.settle(turn);
         }
     }
 
@@ -168,8 +216,8 @@ impl Lane {
     /// Takes the record at `index` out as acknowledged or expired: proof that its recipient can be reached.
     fn end(&mut self, index: usize, end: End, turn: &mut Turn<'_>) {
         self.failures = Failures::default();
-        if let Some(entry) = self.entries.remove(index) {
-            turn.out.push(Output::Ended(entry.record, end));
+        if let Some(record) = self.remove(index) {
+            turn.out.push(Output::Ended(record, end));
         }
         if matches!(self.phase, Phase::Parking(_)) || self.peers.iter().any(Peer::is_behind) {
             self.settle(turn);
@@ -185,7 +233,7 @@ impl Lane {
         }
         match self.phase {
             Phase::Forwarding | Phase::Looking if !self.entries.is_empty() => {
-                self.fail(ParkReason::Exhausted, turn);
+                self.fail(ParkReason::Exhausted, Blame::Node(node), turn);
             }
             Phase::Forwarding | Phase::Looking | Phase::Waiting(_) => {}
             Phase::Parking(_) => self.settle(turn),
@@ -207,24 +255,25 @@ impl Lane {
     }
 
     /// Waits to try again, or parks what nobody has when that was tried enough.
-    fn fail(&mut self, cause: ParkReason, turn: &mut Turn<'_>) {
+    fn fail(&mut self, cause: ParkReason, blame: Blame, turn: &mut Turn<'_>) {
         let Some(head) = self.entries.front() else { return };
         let recipient = head.record.notification.recipient.clone();
-        let urgency = self.entries.iter().map(|entry| entry.record.notification.urgency).max();
-        let granted =
-            turn.retries.grant(&recipient, urgency.unwrap_or(Urgency::Normal), &mut self.failures, turn.now);
-        match granted {
+        let urgency = self.urgency();
+        match turn.retries.grant(&recipient, urgency, blame, &mut self.failures, turn.now) {
             Some(until) => {
                 self.phase = Phase::Waiting(until);
                 turn.out.push(Output::Retry);
             }
-            None => {
-                self.failures = Failures::default();
-                self.phase = Phase::Forwarding;
-                self.park_stranded(Some(cause), turn);
-            }
+            None => self.give_up(cause, turn),
         }
         self.settle(turn);
+    }
+
+    /// Waits no longer: parks what nobody has.
+    fn give_up(&mut self, cause: ParkReason, turn: &mut Turn<'_>) {
+        self.failures = Failures::default();
+        self.phase = Phase::Forwarding;
+        self.park_stranded(Some(cause), turn);
     }
 
     /// Draws the conclusions of a change: buries what was refused by all who were asked, resumes who has nothing left
@@ -245,8 +294,8 @@ impl Lane {
             let entry = &self.entries[index];
             match entry.refused {
                 Some(rejection) if !entry.is_awaited() => {
-                    if let Some(entry) = self.entries.remove(index) {
-                        turn.out.push(Output::Bury(entry.record, DeadReason::Rejected(rejection)));
+                    if let Some(record) = self.remove(index) {
+                        turn.out.push(Output::Bury(record, DeadReason::Rejected(rejection)));
                     }
                 }
                 _ => index += 1,

@@ -28,6 +28,7 @@ proptest! {
         prop_assert!(world.is_quiet(), "stranded: {:?}", world.lanes);
         prop_assert!(world.unlooked.is_empty(), "parked and not looked for: {:?}", world.unlooked);
         prop_assert!(world.lanes.owners.is_empty() && world.lanes.met.is_empty());
+        prop_assert_eq!(world.lanes.shares.total(), Default::default());
         let last = world.records.last_key_value().map_or(0, |(offset, _)| offset + 1);
         prop_assert_eq!(world.tracker.commit(), last);
     }
@@ -76,6 +77,51 @@ fn the_first_acknowledgement_ends_a_record_and_a_latecomer_is_sent_the_whole_lan
     assert_eq!(world.ended, HashMap::from([(0, Some(End::Acknowledged))]).into_iter().collect());
     world.feed(Input::Verdict(route(0), 0, Verdict::Acknowledged));
     assert_eq!(world.ended.len(), 1);
+}
+
+/// The live session answers first, always: the stale one is told apart all the same, while the lane lives.
+#[test]
+fn a_session_that_is_gone_is_unregistered_though_another_was_quicker() {
+    let mut world = World::new();
+    for _ in 0..2 {
+        world.sessions.push(Session { alive: true, registered: true, ..Session::default() });
+    }
+    for _ in 0..2 {
+        world.take(0);
+        let recipient = world.lookups.remove(0);
+        world.feed(Input::Routed(recipient, Some(vec![route(0), route(1)])));
+    }
+    world.feed(Input::Verdict(route(0), 0, Verdict::Acknowledged));
+    world.feed(Input::Verdict(route(1), 0, Verdict::Gone));
+    assert!(world.sessions[0].registered && !world.sessions[1].registered);
+}
+
+/// Of ten that may be in flight, a silent recipient fills what is free; from then on it parks, and what its client
+/// acknowledges before it is on its way to `parked` has that end.
+#[test]
+fn a_recipient_above_its_share_parks_in_order_without_waiting_and_others_are_served() {
+    let mut world = World::new();
+    for recipient in [0, 1] {
+        world.sessions.push(Session { recipient, alive: true, registered: true, ..Session::default() });
+    }
+    let serve = |world: &mut World, recipient| {
+        world.take(recipient);
+        if let Some(asked) = world.lookups.pop() {
+            let routes = world.routes(&asked);
+            world.feed(Input::Routed(asked, Some(routes)));
+        }
+    };
+    for _ in 0..6 {
+        serve(&mut world, 0);
+    }
+    assert!(world.parks.is_empty(), "there is room");
+    serve(&mut world, 0);
+    let offsets: Vec<u64> = world.records.keys().copied().collect();
+    assert_eq!(world.parks, [&offsets[..3]]);
+    world.feed(Input::Verdict(route(0), offsets[5], Verdict::Acknowledged));
+    assert_eq!(world.ended.get(&offsets[5]), Some(&Some(End::Acknowledged)));
+    serve(&mut world, 1);
+    assert!(matches!(world.sessions[1].inbound.back(), Some(Frame::Record(..))), "the other is served");
 }
 
 #[test]

@@ -6,13 +6,12 @@ use futures_util::future::FutureExt as _;
 use shared::delivery::NodeId;
 use shared::outcome::{DeadReason, End};
 use shared::recipient::Recipient;
-use shared::registry::Route;
-use tokio::time::Instant;
 
 use super::Worker;
 use super::outbox::Way;
 use crate::forward::{Link, Unreachable};
 use crate::lane::{Input, Run};
+use crate::lookups::Answer;
 use crate::metrics;
 use crate::park::ParkedAt;
 use crate::routing::Undeliverable;
@@ -38,7 +37,7 @@ pub(super) struct Busy {
 /// A call that came back.
 #[derive(Debug)]
 pub(super) enum Done {
-    Asked(Vec<Question>, Option<Vec<Vec<Route>>>),
+    Asked(Vec<Question>, Answer),
     Parked(Vec<Run>, Vec<Vec<ParkedAt>>),
     Buried(Vec<Undeliverable>),
     Unregistered,
@@ -56,8 +55,8 @@ impl Worker {
         if !self.busy.parking && !self.parking.is_empty() {
             self.busy.parking = true;
             let (mut batch, mut records) = (Vec::new(), 0);
-            while let Some(run) =
-                self.parking.pop_front_if(|run| records == 0 || records + run.len() <= limit)
+            while records < limit
+                && let Some(run) = self.parking.pop()
             {
                 records += run.len();
                 batch.push(run);
@@ -83,13 +82,9 @@ impl Worker {
         if !self.busy.unregistering && !self.unregistering.is_empty() {
             self.busy.unregistering = true;
             let batch: Vec<_> = self.unregistering.drain(..self.unregistering.len().min(limit)).collect();
-            let routes = Arc::clone(&self.desk.routes);
+            let lookups = Arc::clone(&self.desk.lookups);
             let call = async move {
-                // Not repeated: who finds the route again is told `gone` again.
-                if let Err(error) = routes.remove(&batch).await {
-                    metrics::engine_failure("registry");
-                    tracing::debug!(error = &error as &dyn std::error::Error, "routes not removed");
-                }
+                lookups.remove(&batch).await;
                 Done::Unregistered
             };
             self.calls.push(call.boxed());
@@ -98,8 +93,8 @@ impl Worker {
     }
 
     fn ask(&mut self, limit: usize) {
-        let batch: Vec<Question> = self.questions.drain(..self.questions.len().min(limit)).collect();
-        let routes = Arc::clone(&self.desk.routes);
+        let batch = self.questions.take(limit);
+        let lookups = Arc::clone(&self.desk.lookups);
         let call = async move {
             let recipients: Vec<Recipient> = batch
                 .iter()
@@ -107,18 +102,7 @@ impl Worker {
                     Question::Lookup(recipient) | Question::Look(recipient) => recipient.clone(),
                 })
                 .collect();
-            let start = Instant::now();
-            let answer = routes.lookup(&recipients).await;
-            metrics::lookup(start.elapsed());
-            let answer = match answer {
-                Ok(routes) if routes.len() == recipients.len() => Some(routes),
-                Ok(_) => None,
-                Err(error) => {
-                    metrics::engine_failure("registry");
-                    tracing::debug!(error = &error as &dyn std::error::Error, "routes not found");
-                    None
-                }
-            };
+            let answer = lookups.ask(&recipients).await;
             Done::Asked(batch, answer)
         };
         self.calls.push(call.boxed());
@@ -143,19 +127,29 @@ impl Worker {
         }
     }
 
+    fn answered(&mut self, questions: Vec<Question>, answer: Answer) {
+        let is_away = matches!(answer, Answer::Away);
+        let mut routes = match answer {
+            Answer::Routes(routes) => routes,
+            Answer::Failed | Answer::Away => Vec::new(),
+        }
+        .into_iter();
+        for question in questions {
+            let routes = routes.next();
+            self.step(match question {
+                Question::Lookup(recipient) if is_away => Input::Away(recipient),
+                Question::Lookup(recipient) => Input::Routed(recipient, routes),
+                Question::Look(recipient) => Input::Looked(recipient, routes),
+            });
+        }
+    }
+
     /// Does what the answer of a call is for.
     pub(super) fn done(&mut self, done: Done) {
         match done {
-            Done::Asked(questions, answers) => {
+            Done::Asked(questions, answer) => {
                 self.busy.asking = false;
-                let mut answers = answers.map(Vec::into_iter);
-                for question in questions {
-                    let routes = answers.as_mut().and_then(Iterator::next);
-                    self.step(match question {
-                        Question::Lookup(recipient) => Input::Routed(recipient, routes),
-                        Question::Look(recipient) => Input::Looked(recipient, routes),
-                    });
-                }
+                self.answered(questions, answer);
             }
             Done::Parked(runs, answers) => {
                 self.busy.parking = false;

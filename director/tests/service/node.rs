@@ -1,6 +1,7 @@
 //! A distributor node as directors see it: a link service whose sessions answer by script.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -92,6 +93,14 @@ impl Node {
             }
         });
         Self { id, link, registry: Arc::clone(registry), stop }
+    }
+
+    /// One whose address is somebody else's.
+    pub(crate) async fn elsewhere(registry: &Arc<Registry>, address: SocketAddr) -> Self {
+        let id = NodeId::random();
+        registry.renew(&Registered { id, address: address.to_string() }, LEASE).await.unwrap();
+        let link = Link { sessions: Arc::default(), secret: Secret::default(), cut: broadcast::channel(4).0 };
+        Self { id, link, registry: Arc::clone(registry), stop: CancellationToken::new() }
     }
 
     /// Opens a session and registers it.

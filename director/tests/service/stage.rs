@@ -15,7 +15,7 @@ use shared::position::{Cursor, PartitionId};
 use shared::recipient::Recipient;
 use shared::record;
 use shared::registry::memory::Registry;
-use shared::registry::{FlagReading, Flags as _, Route, Routes as _};
+use shared::registry::{FlagReading, Flags as _, Route, Routes};
 use shared::shutdown::Shutdown;
 use shared::store::sqlite::Store;
 use shared::store::{
@@ -40,6 +40,8 @@ pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
 /// The engines.
 pub(crate) struct Stage {
     pub(crate) registry: Arc<Registry>,
+    /// Where directors look recipients up; the registry, if nothing is put in its place.
+    pub(crate) routes: Arc<dyn Routes>,
     pub(crate) store: Arc<Store>,
     pub(crate) config: Config,
     log: Arc<Log>,
@@ -80,7 +82,8 @@ impl Stage {
             (patience.base_ms, patience.cap_ms) = (Duration::from_millis(20), Duration::from_millis(200));
         }
         let registry = Registry::new(Arc::clone(&clock));
-        Self { registry, store, config, log, clock, _directory: directory }
+        let routes = Arc::clone(&registry) as _;
+        Self { registry, routes, store, config, log, clock, _directory: directory }
     }
 
     /// Starts a director.
@@ -94,7 +97,7 @@ impl Stage {
             subscriber: Arc::clone(&self.log) as _,
             appender: Arc::clone(&self.log) as _,
             ends: Arc::clone(&self.log) as _,
-            routes: Arc::clone(&self.registry) as _,
+            routes: Arc::clone(&self.routes),
             nodes: Arc::clone(&self.registry) as _,
             flags: Arc::clone(&self.registry) as _,
             inbox: Arc::clone(&self.store) as _,
@@ -174,6 +177,13 @@ impl Stage {
     /// Another recipient of the same partition.
     pub(crate) fn sibling_of(&self, recipient: &str) -> String {
         self.one_of(self.partition(recipient), "sibling")
+    }
+
+    /// So many recipients of a tenant in the partition of another recipient.
+    pub(crate) fn neighbours_of(&self, recipient: &str, tenant: &str, count: usize) -> Vec<String> {
+        let home = self.partition(recipient);
+        let keys = (0..).map(|n| format!("{tenant}/r{n}"));
+        keys.filter(|key| self.partition(key) == home).take(count).collect()
     }
 
     /// A recipient of each partition.

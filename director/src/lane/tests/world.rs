@@ -29,7 +29,18 @@ pub(super) fn settings() -> Settings {
         budget_reserve: 8,
     };
     let run = RunLimits { records: 3, bytes: 1 << 20 };
-    Settings { verdict_deadline: Duration::from_secs(30), parked_memory: 1, retry, run }
+    let fairness = Fairness {
+        records: 10,
+        bytes: 1 << 20,
+        pressure_percent: 60,
+        high_percent: 90,
+        recipient_percent: 30,
+        floor_records: 2,
+        verdict_deadline: Duration::from_secs(3),
+        memory: Duration::from_secs(5),
+        remembered: 1,
+    };
+    Settings { verdict_deadline: Duration::from_secs(30), parked_memory: 1, retry, run, fairness }
 }
 
 /// A session at the far end of a stream: takes records in order, may spill, and then is behind until it may not be.
@@ -80,8 +91,13 @@ pub(super) fn route(session: usize) -> Route {
     Route { session: SessionId(session as u64), node: NodeId(session as u64 % 2) }
 }
 
+/// Each of a tenant of its own.
+fn key(recipient: u64) -> String {
+    format!("t{recipient}/r")
+}
+
 pub(super) fn name(recipient: u64) -> Recipient {
-    notification(&format!("acme/r{recipient}"), 0).recipient
+    notification(&key(recipient), 0).recipient
 }
 
 impl World {
@@ -187,7 +203,7 @@ impl World {
                 self.tracker.finish(record.ticket);
             }
             Output::Unregister(_, route) => self.sessions[route.session.0 as usize].registered = false,
-            Output::Poke(..) | Output::Retry => {}
+            Output::Poke(..) | Output::Retry | Output::GaveWay(_) => {}
         }
     }
 
@@ -198,7 +214,7 @@ impl World {
     pub(super) fn take(&mut self, recipient: u64) {
         let offset = self.next_offset;
         self.next_offset += 1 + offset % 3;
-        let notification = notification(&format!("acme/r{recipient}"), offset);
+        let notification = notification(&key(recipient), offset);
         let entry = record::encode(&notification);
         let record = Arc::new(Record {
             position: Position { epoch: Epoch(1), partition: PartitionId(0), offset },
@@ -318,7 +334,10 @@ impl World {
             (22..=24, _) if !self.lookups.is_empty() => {
                 let recipient = self.lookups.remove(pick.index(self.lookups.len()));
                 let routes = (!faults || pick.index(5) > 0).then(|| self.routes(&recipient));
-                self.feed(Input::Routed(recipient, routes));
+                self.feed(match routes {
+                    None if pick.index(2) == 0 => Input::Away(recipient),
+                    routes => Input::Routed(recipient, routes),
+                });
             }
             (25, _) if !self.looks.is_empty() => {
                 let recipient = self.looks.remove(pick.index(self.looks.len()));
