@@ -12,6 +12,7 @@
 
 mod harness;
 mod services;
+mod surroundings;
 
 #[path = "../stack/stack.rs"]
 mod stack;

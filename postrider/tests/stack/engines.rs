@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::engine::Engine;
 use super::part::Part;
-use super::plan::{Engines, Plan};
+use super::plan::Plan;
 
 /// Its own engines; what is missing here is shared.
 #[derive(Default)]
@@ -27,12 +27,16 @@ impl EngineSet {
     /// Starts what is to be the stack's own, and waits until each answers.
     pub async fn start(plan: &Plan, dir: &Path) -> Self {
         let mut set = Self { distributed: true, ..Self::default() };
-        if let Engines::Own { brokers } = plan.kafka {
+        if let Some((brokers, place)) = plan.kafka.own() {
             assert!(brokers == 1 || brokers == 3, "one broker or three, not {brokers}");
-            set.brokers = Engine::kafka(dir, brokers);
+            set.brokers = Engine::kafka(dir, brokers, place).await;
         }
-        set.redis = (plan.redis != Engines::Shared).then(|| Engine::redis(dir));
-        set.postgres = (plan.postgres != Engines::Shared).then(|| Engine::postgres(dir));
+        if let Some((_one, place)) = plan.redis.own() {
+            set.redis = Some(Engine::redis(dir, place).await);
+        }
+        if let Some((_one, place)) = plan.postgres.own() {
+            set.postgres = Some(Engine::postgres(dir, place).await);
+        }
         set.every().for_each(Engine::start);
         for engine in set.every() {
             engine.settled().await;
@@ -51,7 +55,11 @@ impl EngineSet {
             Part::Broker(index) => self.brokers.get_mut(index).into_iter().collect(),
             Part::Redis => self.redis.iter_mut().collect(),
             Part::Postgres => self.postgres.iter_mut().collect(),
-            Part::Receiver(_) | Part::Director(_) | Part::Distributor(_) | Part::Executor(_) => Vec::new(),
+            Part::Receiver(_)
+            | Part::Director(_)
+            | Part::Distributor(_)
+            | Part::Link(_)
+            | Part::Executor(_) => Vec::new(),
         };
         assert!(!found.is_empty(), "{part} is not this stack's own: its plan must say so");
         found
@@ -69,16 +77,16 @@ impl EngineSet {
         let brokers = if self.brokers.is_empty() {
             shared("POSTRIDER_TEST_KAFKA_BROKERS")
         } else {
-            let addresses = self.brokers.iter().map(|broker| broker.address.to_string());
+            let addresses = self.brokers.iter().map(|broker| broker.address().to_string());
             addresses.collect::<Vec<_>>().join(",")
         };
         let redis = self.redis.as_ref().map_or_else(
             || shared("POSTRIDER_TEST_REDIS_URL"),
-            |engine| format!("redis://{}", engine.address),
+            |engine| format!("redis://{}", engine.address()),
         );
         let postgres = self.postgres.as_ref().map_or_else(
             || shared("POSTRIDER_TEST_POSTGRES_URL"),
-            |engine| format!("postgres://postrider@{}/postgres", engine.address),
+            |engine| format!("postgres://postrider@{}/postgres", engine.address()),
         );
         // The directory's random name keeps this stack's topics, keys and tables apart from every other's.
         let letters = dir.file_name().unwrap().to_str().unwrap().chars();

@@ -2,12 +2,16 @@
 
 use std::fmt;
 
+use super::proxy::Line;
+
 /// A part of a stack. On the embedded column every service is the one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Part {
     Receiver(usize),
     Director(usize),
     Distributor(usize),
+    /// What lies between every director and that distributor, where the plan has proxied links.
+    Link(usize),
     Executor(usize),
     /// Every broker.
     Kafka,
@@ -23,6 +27,7 @@ impl fmt::Display for Part {
             Self::Receiver(index) => write!(to, "receiver.{index}"),
             Self::Director(index) => write!(to, "director.{index}"),
             Self::Distributor(index) => write!(to, "distributor.{index}"),
+            Self::Link(index) => write!(to, "link.{index}"),
             Self::Executor(index) => write!(to, "executor.{index}"),
             Self::Kafka => write!(to, "kafka"),
             Self::Broker(index) => write!(to, "kafka.{index}"),
@@ -42,4 +47,20 @@ pub enum Fault {
     Frozen,
     /// SIGTERM, and its exit is waited for; it must be 0. Healed by starting it again.
     Terminated,
+    /// What is behind a proxy is accepted for and then neither read nor answered; what is behind a fence loses every
+    /// packet.
+    BlackHoled,
+    /// Behind a proxy: every connection is reset, the open ones and new ones.
+    Reset,
+    /// Behind a proxy: a slow line.
+    Slow(Line),
+    /// On a small disk: not a byte is free. An engine that died of it is started again by healing.
+    DiskFull,
+    /// Redis loses everything and goes on (`FLUSHALL`). Nothing to heal.
+    Wiped,
+    /// Redis refuses every write for want of memory, and evicts nothing.
+    OutOfMemory,
+    /// Redis is replaced by an empty one at the same address at once, as by a failover that lost the writes. Nothing to
+    /// heal.
+    FailedOver,
 }

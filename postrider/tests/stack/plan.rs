@@ -1,7 +1,9 @@
 //! How many of what: a [`Plan`], the settings it makes, and the services it lists.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
+use super::engine::Place;
 use super::part::Part;
 use super::producer::SECRET;
 use super::service::Service;
@@ -23,11 +25,38 @@ pub enum Engines {
     Shared,
     /// The stack's own processes. `brokers` counts for Kafka only: 1, or 3 of which two must have every record.
     Own { brokers: usize },
+    /// Its own, each behind a proxy: it can be slowed, cut, and swallowed by a server that does not read.
+    Proxied { brokers: usize },
+    /// Its own, one, in a network namespace: its packets can be dropped. Root only.
+    Fenced,
+    /// Its own, each on a disk of that size, which can be filled. Root only.
+    SmallDisk { size_mib: usize },
 }
 
 impl Engines {
     /// One of its own.
     pub const OWN: Self = Self::Own { brokers: 1 };
+    /// One of its own behind a proxy.
+    pub const PROXIED: Self = Self::Proxied { brokers: 1 };
+
+    /// How many of its own, and what stands around each; none when shared.
+    pub(super) fn own(self) -> Option<(usize, Place)> {
+        match self {
+            Self::Shared => None,
+            Self::Own { brokers } => Some((brokers, Place::Bare)),
+            Self::Proxied { brokers } => Some((brokers, Place::Proxied)),
+            Self::Fenced => Some((1, Place::Fenced)),
+            Self::SmallDisk { size_mib } => Some((1, Place::SmallDisk { size_mib })),
+        }
+    }
+}
+
+/// How directors reach distributors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    Direct,
+    /// Each distributor behind a proxy of its own.
+    Proxied,
 }
 
 /// What to start.
@@ -45,6 +74,10 @@ pub struct Plan {
     pub settings: String,
     /// Settings of single services, `key=value`.
     pub settings_of: Vec<(Part, &'static str)>,
+    /// Services whose wall clock is off, as `faketime` takes it: `+5m`. Their monotonic clock is right.
+    pub clocks: Vec<(Part, &'static str)>,
+    /// Whether directors reach distributors through proxies: [`Part::Link`] can then be slowed and cut.
+    pub links: Links,
     /// The page that browsers show.
     pub origin: String,
 }
@@ -62,6 +95,8 @@ impl Default for Plan {
             postgres: Engines::Shared,
             settings: String::new(),
             settings_of: Vec::new(),
+            clocks: Vec::new(),
+            links: Links::Direct,
             origin: "https://app.example".into(),
         }
     }
@@ -82,16 +117,28 @@ impl Plan {
         )
     }
 
-    /// The services, not started yet.
-    pub(super) fn services(&self, dir: &Path, settings: &Path) -> Vec<Service> {
+    /// The services, not started yet. `links` are where distributors listen for directors and what they say of it.
+    pub(super) fn services(
+        &self,
+        dir: &Path,
+        settings: &Path,
+        links: &[(SocketAddr, SocketAddr)],
+    ) -> Vec<Service> {
         let service = |part: Part, program: &'static str, name: &str, first: Vec<String>| {
             let mut arguments = first;
             arguments.extend(["--config".to_owned(), settings.to_str().unwrap().to_owned()]);
             let listeners = ["receiver.listen", "distributor.listen", "admin.listen"];
             let mut set: Vec<String> = listeners.iter().map(|name| format!("{name}=127.0.0.1:0")).collect();
             set.extend(self.settings_of.iter().filter(|(of, _)| *of == part).map(|(_, it)| it.to_string()));
+            if let Part::Distributor(index) = part
+                && let Some((listen, advertise)) = links.get(index)
+            {
+                set.push(format!("distributor.link.listen={listen}"));
+                set.push(format!("distributor.link.advertise={advertise}"));
+            }
             arguments.extend(set.into_iter().flat_map(|one| ["--set".to_owned(), one]));
-            Service::new(part, program, name, dir, arguments)
+            let clock = self.clocks.iter().find(|(of, _)| *of == part).map(|(_, off_by)| *off_by);
+            Service::new(part, program, name, dir, arguments, clock)
         };
         if self.column == Column::Embedded {
             let data = dir.join("data").to_str().unwrap().to_owned();

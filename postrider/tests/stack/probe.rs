@@ -26,6 +26,12 @@ pub async fn redis(address: SocketAddr) -> io::Result<()> {
     if answer == b"+PONG" { Ok(()) } else { Err(io::Error::other(format!("{answer:?}"))) }
 }
 
+/// A command that Redis answers `OK`.
+pub async fn redis_command(address: SocketAddr, command: &str) -> io::Result<()> {
+    let answer = ask(address, format!("{command}\r\n").as_bytes(), 3).await?;
+    if answer == b"+OK" { Ok(()) } else { Err(io::Error::other(format!("{command}: {answer:?}"))) }
+}
+
 /// ApiVersions, which a broker answers once it serves.
 pub async fn kafka(address: SocketAddr) -> io::Result<()> {
     // Length 10; key 18, version 0, correlation 1, no client's name.

@@ -43,9 +43,11 @@
 
 pub mod account;
 pub mod clients;
+mod disk;
 mod engine;
 mod engines;
 mod faults;
+mod fence;
 pub mod ledger;
 pub mod load;
 mod part;
@@ -53,21 +55,25 @@ mod plan;
 mod probe;
 mod process;
 mod producer;
+mod proxy;
 mod scale;
 mod service;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use self::engine::free_port;
 use self::engines::EngineSet;
 pub use self::part::{Fault, Part};
-pub use self::plan::{Column, Engines, Plan};
+pub use self::plan::{Column, Engines, Links, Plan};
 use self::process::tail;
 pub use self::producer::{Addresses, Producer, SECRET, http, token};
+pub use self::proxy::{Line, Proxy, Weather};
 pub use self::scale::{Scale, seed};
 use self::service::{Service, program};
 
@@ -77,10 +83,13 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A running stack.
 pub struct Stack {
     pub column: Column,
+    started: Instant,
     producer: Producer,
     settings: PathBuf,
     services: Vec<Service>,
     engines: EngineSet,
+    /// Before each distributor, where the plan says so.
+    links: Vec<Proxy>,
     /// Dropped last; none once the test failed and the directory is kept.
     dir: Option<TempDir>,
 }
@@ -103,6 +112,7 @@ impl Stack {
 
     /// As planned.
     pub async fn start(plan: Plan) -> Self {
+        let started = Instant::now();
         let dir = tempfile::tempdir().unwrap();
         open_to_engines(dir.path());
         let engines = match plan.column {
@@ -111,10 +121,28 @@ impl Stack {
         };
         let settings = dir.path().join("postrider.toml");
         std::fs::write(&settings, plan.toml(&engines.settings(dir.path()))).unwrap();
-        let services = plan.services(dir.path(), &settings);
+        let (mut links, mut listening) = (Vec::new(), Vec::new());
+        if plan.links == Links::Proxied {
+            for _ in 0..plan.distributors {
+                let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+                let link = Proxy::start(listen).await;
+                listening.push((listen, link.address));
+                links.push(link);
+            }
+        }
+        let services = plan.services(dir.path(), &settings, &listening);
         let column = plan.column;
-        let mut stack =
-            Self { column, producer: Producer::default(), settings, services, engines, dir: Some(dir) };
+        let mut stack = Self {
+            column,
+            started,
+            producer: Producer::default(),
+            settings,
+            services,
+            engines,
+            links,
+            dir: Some(dir),
+        };
+        stack.says("the engines answer");
         if column == Column::Distributed {
             stack.cli(&["migrate"]);
             stack.cli(&["topics"]);
@@ -125,7 +153,13 @@ impl Stack {
         }
         stack.list_addresses();
         stack.producer.api_key = stack.find_key();
+        stack.says("all serve");
         stack
+    }
+
+    /// Tells whoever reads the output of a test what happened, and when.
+    pub fn says(&self, what: &str) {
+        eprintln!("[{:7.3}] {what}", self.started.elapsed().as_secs_f64());
     }
 
     fn list_addresses(&self) {
@@ -192,6 +226,11 @@ impl Stack {
     /// Resident memory of a service in bytes, 0 while it is dead.
     pub fn resident_bytes(&self, part: Part) -> u64 {
         self.service(part).process.as_ref().map_or(0, process::Process::resident_bytes)
+    }
+
+    /// Where services find one of the stack's own engines.
+    pub fn address_of(&mut self, part: Part) -> SocketAddr {
+        self.engines.of(part)[0].address()
     }
 
     fn service(&self, part: Part) -> &Service {

@@ -129,6 +129,10 @@ pub struct KafkaSettings {
     /// How often finished offsets are committed.
     #[serde(with = "millis")]
     pub commit_interval_ms: Duration,
+    /// How often the brokers are asked who leads which partition: a partition whose leader died silently is found again
+    /// at latest so long after the cluster gave it another.
+    #[serde(with = "millis")]
+    pub metadata_refresh_ms: Duration,
 }
 
 impl Default for KafkaSettings {
@@ -141,6 +145,7 @@ impl Default for KafkaSettings {
             session_timeout_ms: Duration::from_secs(30),
             drain_timeout_ms: Duration::from_secs(10),
             commit_interval_ms: Duration::from_millis(500),
+            metadata_refresh_ms: Duration::from_secs(5),
         }
     }
 }
@@ -158,6 +163,8 @@ impl Section for KafkaSettings {
         if self.drain_timeout_ms >= self.session_timeout_ms {
             mistakes.report("drain_timeout_ms", "must be below kafka.session_timeout_ms");
         }
+        // The driver takes up to an hour.
+        mistakes.within("metadata_refresh_ms", self.metadata_refresh_ms.as_millis(), 100..=3_600_000);
     }
 }
 

@@ -14,6 +14,10 @@ use crate::topic::Topic;
 /// Bytes that Kafka's format adds to a record at most, for the headers we write.
 const FORMAT_BYTES: usize = 16 * 1024;
 
+/// For how long what the brokers said last is believed: longer than they may be away (the driver would else take three
+/// times `kafka.metadata_refresh_ms`).
+const METADATA_KEPT: Duration = Duration::from_secs(3600);
+
 /// The largest record of a topic, as Kafka counts.
 pub(super) fn most_bytes(topic: Topic, log: &LogSettings) -> usize {
     topic.most_bytes(log.max_record_bytes) + FORMAT_BYTES
@@ -30,6 +34,10 @@ pub(super) fn base(kafka: &KafkaSettings) -> ClientConfig {
         .set("reconnect.backoff.ms", "50")
         // A broker that is back is found within a second.
         .set("reconnect.backoff.max.ms", "1000")
+        // A leader's death makes the driver ask once, which may be before there is another leader.
+        .set("topic.metadata.refresh.interval.ms", millis(kafka.metadata_refresh_ms))
+        // While nobody answers, what is known of the topics is kept.
+        .set("metadata.max.age.ms", millis(METADATA_KEPT.max(kafka.metadata_refresh_ms * 3)))
         .set("log.connection.close", "false");
     config
 }
