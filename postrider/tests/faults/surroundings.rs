@@ -156,7 +156,7 @@ async fn a_link_is_slowed_and_cut() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_is_off_by_what_was_asked() {
-    let clocks = vec![(Part::Distributor(1), "+300s"), (Part::Director(0), "-300s")];
+    let clocks = vec![(Part::Distributor(1), 300), (Part::Director(0), -300)];
     let stack = Stack::start(Plan { distributors: 2, clocks, ..Plan::default() }).await;
     for (part, expected_s) in
         [(Part::Distributor(0), 0), (Part::Distributor(1), 300), (Part::Director(0), -300)]

@@ -74,8 +74,8 @@ pub struct Plan {
     pub settings: String,
     /// Settings of single services, `key=value`.
     pub settings_of: Vec<(Part, &'static str)>,
-    /// Services whose wall clock is off, as `faketime` takes it: `+5m`. Their monotonic clock is right.
-    pub clocks: Vec<(Part, &'static str)>,
+    /// Services whose wall clock is off, by so many seconds. Their monotonic clock is right.
+    pub clocks: Vec<(Part, i64)>,
     /// Whether directors reach distributors through proxies: [`Part::Link`] can then be slowed and cut.
     pub links: Links,
     /// The page that browsers show.
@@ -137,7 +137,7 @@ impl Plan {
                 set.push(format!("distributor.link.advertise={advertise}"));
             }
             arguments.extend(set.into_iter().flat_map(|one| ["--set".to_owned(), one]));
-            let clock = self.clocks.iter().find(|(of, _)| *of == part).map(|(_, off_by)| *off_by);
+            let clock = self.clocks.iter().find(|(of, _)| *of == part).map(|(_, off_by_s)| *off_by_s);
             Service::new(part, program, name, dir, arguments, clock)
         };
         if self.column == Column::Embedded {

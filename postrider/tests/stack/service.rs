@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::PATIENCE;
+use super::clock;
 use super::part::Part;
 use super::process::{Process, tail};
 
@@ -18,8 +19,8 @@ pub struct Service {
     log: PathBuf,
     address_file: PathBuf,
     pub process: Option<Process>,
-    /// How far its wall clock is off, as `faketime` takes it.
-    clock: Option<&'static str>,
+    /// How far its wall clock is off.
+    clock_off_s: Option<i64>,
     said: Value,
 }
 
@@ -30,15 +31,6 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// The library that moves a process's wall clock.
-fn faketime() -> PathBuf {
-    let places =
-        ["/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime", "/usr/lib/faketime"];
-    let found =
-        places.map(|place| Path::new(place).join("libfaketimeMT.so.1")).into_iter().find(|it| it.is_file());
-    found.expect("libfaketime is installed: run scripts/prerequisites")
-}
-
 impl Service {
     /// Not started yet. `program` is the executable's name, `name` that of its files in `dir`.
     pub fn new(
@@ -47,11 +39,11 @@ impl Service {
         name: &str,
         dir: &Path,
         arguments: Vec<String>,
-        clock: Option<&'static str>,
+        clock_off_s: Option<i64>,
     ) -> Self {
         let log = dir.join(format!("{name}.log"));
         let address_file = dir.join(format!("{name}.json"));
-        Self { part, program, arguments, log, address_file, process: None, clock, said: Value::Null }
+        Self { part, program, arguments, log, address_file, process: None, clock_off_s, said: Value::Null }
     }
 
     /// Starts it; [`Service::settled`] says when it serves.
@@ -60,9 +52,8 @@ impl Service {
         let _absent = std::fs::remove_file(&self.address_file);
         let mut command = Command::new(program(self.program));
         command.args(&self.arguments).arg("--address-file").arg(&self.address_file).env_clear();
-        if let Some(off_by) = self.clock {
-            command.env("LD_PRELOAD", faketime()).env("FAKETIME", off_by);
-            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        if let Some(off_by_s) = self.clock_off_s {
+            clock::put_off(&mut command, self.log.parent().expect("it lies in a directory"), off_by_s);
         }
         self.process = Some(Process::start(&self.part.to_string(), command, &self.log));
     }

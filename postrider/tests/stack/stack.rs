@@ -43,6 +43,7 @@
 
 pub mod account;
 pub mod clients;
+mod clock;
 mod disk;
 mod engine;
 mod engines;
