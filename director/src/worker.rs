@@ -4,6 +4,7 @@
 
 mod calls;
 mod outbox;
+mod spans;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::ranked::Ranked;
 use crate::routing::{self, Undeliverable};
 use calls::{Done, Question};
 use outbox::Outbox;
+use spans::Spans;
 
 /// How often verdicts that never come are looked for, and gauges set.
 const ROUND: Duration = Duration::from_secs(1);
@@ -83,6 +85,7 @@ struct Worker {
     partitions: u32,
     lanes: Lanes,
     tracker: Tracker,
+    spans: Spans,
     outboxes: HashMap<NodeId, Outbox>,
     questions: Ranked<Question>,
     parking: Ranked<Run>,
@@ -104,6 +107,7 @@ impl Worker {
             partitions: desk.ends.partitions(),
             lanes: Lanes::new(desk.config.lanes(), base, rand::random()),
             tracker: Tracker::new(assignment.from),
+            spans: Spans::default(),
             outboxes: HashMap::new(),
             questions: Ranked::new(desk.config.fairness.urgent_turns),
             parking: Ranked::new(desk.config.fairness.urgent_turns),
@@ -163,7 +167,10 @@ impl Worker {
             return;
         };
         match routing::route(fetched, ticket, self.epoch, self.partitions) {
-            Ok(record) => self.step(Input::Taken(Arc::new(record))),
+            Ok(mut record) => {
+                self.spans.begin(&mut record);
+                self.step(Input::Taken(Arc::new(record)));
+            }
             Err(letter) => self.burying.push(*letter),
         }
     }
@@ -212,6 +219,7 @@ impl Worker {
             }
             Output::Look(recipient) => self.questions.push(Question::Look(recipient), Urgency::Normal),
             Output::Forward { route, record, parked_upto } => {
+                self.spans.forwarded(&record, route.node);
                 let frame =
                     shared::link::record(route.session, record.position, parked_upto, &record.notification);
                 self.outbox(route.node).push(frame, record.size_bytes, record.notification.urgency);
@@ -224,11 +232,16 @@ impl Worker {
                 self.outbox(route.node).push(shared::link::resume(route.session), 0, Urgency::Normal);
             }
             Output::Park(run) => {
+                self.spans.parking(&run);
                 let urgency = run.iter().map(|(record, _)| record.notification.urgency).max();
                 self.parking.push(run, urgency.unwrap_or_default());
             }
-            Output::Bury(record, reason) => self.burying.push(Undeliverable::of(&record, reason)),
+            Output::Bury(record, reason) => {
+                self.spans.buried(&record, &reason);
+                self.burying.push(Undeliverable::of(&record, reason));
+            }
             Output::Ended(record, end) => {
+                self.spans.ended(&record, end);
                 self.ended(record.ticket, record.size_bytes, end, Some(record.notification.time));
             }
             Output::Unregister(recipient, route) => self.unregistering.push((recipient, route)),

@@ -9,6 +9,7 @@ mod cell;
 mod drive;
 mod handle;
 mod pending;
+mod spans;
 mod table;
 
 use std::sync::atomic::{AtomicBool, Ordering};

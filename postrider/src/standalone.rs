@@ -54,6 +54,7 @@ pub struct Standalone {
     operators: Running,
     readiness: Readiness,
     engines: Engines,
+    flush: Duration,
     _lock: Lock,
 }
 
@@ -108,6 +109,8 @@ impl Standalone {
         let asked = settings.connections(roles);
         settings.fit(Descriptors::provide_or_warn(asked), asked);
         let metrics = metrics();
+        telemetry::export::start("postrider");
+        let flush = settings.telemetry.traces_flush_ms;
         let data_dir = DataDir::at(data_dir);
         let lock = data_dir.lock()?;
         let engines = Engines::open(&data_dir, &settings).await?;
@@ -129,7 +132,7 @@ impl Standalone {
             Ok(())
         });
         let mut standalone =
-            Self { addresses, data_dir, running, operators, readiness, engines, _lock: lock };
+            Self { addresses, data_dir, running, operators, readiness, engines, flush, _lock: lock };
         standalone.ready().await?;
         standalone.write_addresses(&standalone.data_dir.addresses_file())?;
         Ok(standalone)
@@ -192,10 +195,12 @@ impl Standalone {
     /// The first of what went wrong; the rest is stopped all the same.
     pub async fn stop(self) -> anyhow::Result<()> {
         let mut result = Ok(());
-        for running in self.running.into_iter().chain([self.operators]) {
+        for running in self.running {
             let stopped = running.stop().await;
             result = result.and(stopped);
         }
+        telemetry::export::stop(self.flush).await;
+        result = result.and(self.operators.stop().await);
         self.engines.close().await;
         result
     }

@@ -14,6 +14,7 @@ pub mod problem;
 mod publish;
 mod root;
 mod to;
+mod traced;
 mod wire;
 
 use std::net::SocketAddr;
@@ -51,6 +52,7 @@ pub(crate) fn router(edge: Arc<Edge>, address: SocketAddr) -> Router {
         .route("/v1/notifications", post(publish::publish))
         .route("/v1/notifications/batch", post(batch::publish_batch))
         .route("/v1/to/{recipient}", post(to::publish_to))
+        .route_layer(from_fn(traced::request))
         .with_state(edge)
         .route("/", get(move || async move { root::welcome(address) }))
         .route("/openapi.json", get(openapi::serve))

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use shared::log::{Appender, Entry, Error};
+use shared::log::{Appender, Entry, Error, Placed};
 use shared::notification::Notification;
 use shared::record;
+use shared::telemetry::spans::{self, Operation};
+use shared::telemetry::trace::{self, Begun, Span};
 use shared::topic::Topic;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument as _;
 
 use crate::metrics;
 use crate::refusal::{Reason, Refusal};
@@ -63,17 +66,19 @@ pub(crate) async fn publish(
     mut reservation: Reservation,
     deadline: tokio::time::Instant,
 ) -> Result<Answers, Refusal> {
-    let entries: Vec<_> = notifications.iter().map(record::encode).collect();
+    let (entries, spans): (Vec<_>, Vec<_>) = notifications.iter().map(encode).unzip();
     let asked = entries.len();
     reservation.grow(entries.iter().map(Entry::size_bytes).sum())?;
     let log = Arc::clone(log);
-    let append = tokio::spawn(async move {
+    let append = async move {
         let begun = Instant::now();
         let answers = log.append(Topic::Notifications, entries).await;
         metrics::append(begun.elapsed());
+        end(spans, &answers);
         drop(reservation);
         answers
-    });
+    };
+    let append = tokio::spawn(append.in_current_span());
     let answers = match tokio::time::timeout_at(deadline, append).await {
         Ok(Ok(answers)) => answers,
         Ok(Err(error)) => {
@@ -90,6 +95,37 @@ pub(crate) async fn publish(
     told.resize(asked, Err(Reason::LogUnavailable));
     metrics::accepted(told.iter().filter(|answer| answer.is_ok()).count());
     Ok(told)
+}
+
+/// The record of `notification`, and the span of sending it, if it is sampled; whoever takes the record stands below.
+fn encode(notification: &Notification) -> (Entry, Option<Span>) {
+    let Begun { mut span, context } = trace::begin(Operation::Send, &notification.trace);
+    if let Some(span) = &mut span {
+        span.note(spans::ID, notification.id.as_str().to_owned());
+        span.note(spans::TENANT, notification.recipient.tenant.as_str().to_owned());
+        span.note(spans::BODY_BYTES, i64::try_from(notification.content.len()).unwrap_or(i64::MAX));
+    }
+    let entry = match context {
+        Some(trace) => record::encode(&Notification { trace, ..notification.clone() }),
+        None => record::encode(notification),
+    };
+    (entry, span)
+}
+
+/// Ends the spans with what the log answered, which may be for fewer.
+fn end(spans: Vec<Option<Span>>, answers: &[Result<Placed, Error>]) {
+    let mut answers = answers.iter();
+    for span in spans {
+        match (span, answers.next()) {
+            (Some(mut span), Some(Ok(placed))) => {
+                tracing::debug!(partition = %placed.partition, offset = placed.offset, "appended");
+                span.note(spans::PARTITION, placed.partition.to_string());
+                span.note(spans::OFFSET, i64::try_from(placed.offset).unwrap_or(i64::MAX));
+            }
+            (Some(mut span), Some(Err(_)) | None) => span.fail("not_appended"),
+            (None, _) => {}
+        }
+    }
 }
 
 fn reason(error: Error) -> Reason {

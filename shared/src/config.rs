@@ -3,6 +3,7 @@
 //! section is reported at once.
 
 mod engines;
+mod otel;
 mod secret;
 
 use std::fmt;
@@ -18,6 +19,8 @@ pub use engines::{
     AdminSettings, KafkaSettings, LogSettings, PostgresSettings, RedisSettings, SqliteLogSettings,
     StoreSettings, TelemetrySettings,
 };
+pub use otel::Traces;
+pub(crate) use otel::most_waiting_spans;
 pub use secret::Secret;
 
 /// Every section that any service reads. A name that is not here is a mistake wherever it is found.

@@ -152,6 +152,7 @@ impl Start {
         }
         telemetry::start_logs(&logs);
         let metrics = telemetry::start_metrics()?;
+        telemetry::export::start(self.name);
         let shutdown = Shutdown::new();
         shutdown.on_signals()?;
         let listener = TcpListener::bind(port.listen).await.map_err(|error| taken(port.listen, &error))?;
@@ -162,7 +163,8 @@ impl Start {
         let closing = Shutdown::new();
         let serving = tokio::spawn(admin::run(listener, readiness.clone(), Some(metrics), closing.clone()));
         let address_file = self.flags.address_file;
-        Ok(Process { name: self.name, address_file, admin, readiness, shutdown, closing, serving })
+        let flush = logs.traces_flush_ms;
+        Ok(Process { name: self.name, address_file, admin, readiness, shutdown, closing, serving, flush })
     }
 }
 
@@ -182,6 +184,7 @@ pub struct Process {
     shutdown: Shutdown,
     closing: Shutdown,
     serving: JoinHandle<()>,
+    flush: Duration,
 }
 
 impl Process {
@@ -237,6 +240,7 @@ impl Process {
         self.readiness.set("service", Ready::Yes);
         let result = run(self.shutdown.clone()).await;
         self.readiness.set("service", Ready::No);
+        telemetry::export::stop(self.flush).await;
         self.closing.begin();
         self.serving.await?;
         tracing::info!(process = self.name, "stopped");

@@ -1,4 +1,11 @@
-//! Log lines and metrics of a process. Log lines carry ids, never payloads.
+//! Log lines, metrics and traces of a process. Log lines and spans carry ids, never payloads.
+//!
+//! Reading order: this file starts log lines and metrics; [`trace`] is how a service makes spans, [`spans`] how they are
+//! named, [`export`] how they leave.
+
+pub mod export;
+pub mod spans;
+pub mod trace;
 
 use std::io::IsTerminal as _;
 

@@ -10,6 +10,7 @@ use shared::position::PartitionId;
 use shared::recipient::Recipient;
 use tokio::sync::Notify;
 
+use super::spans::Spans;
 use super::{Closing, Transport, lock};
 use crate::session::{Frame, Session, State};
 
@@ -46,6 +47,8 @@ pub(super) struct Core {
     pub(super) end_asked: u64,
     /// The earliest wake-up that the timer wheel holds for this session.
     pub(super) armed: Option<Timestamp>,
+    /// What is traced of what was sent.
+    pub(super) spans: Spans,
 }
 
 impl Cell {
@@ -67,6 +70,7 @@ impl Cell {
             ended: false,
             end_asked: 0,
             armed: None,
+            spans: Spans::default(),
         };
         let wake = Notify::new();
         Self { id, recipient, partition, transport, cursor_ignored, core: Mutex::new(core), wake }

@@ -76,6 +76,7 @@ impl Hub {
         for output in outputs {
             self.dispatch(cell, core, output);
         }
+        core.spans.acknowledged(core.session.cursor());
         if core.is_ready() {
             cell.wake.notify_waiters();
         }
@@ -85,8 +86,12 @@ impl Hub {
     /// Carries out one output without waiting. Called under the session's lock, so that outputs keep their order.
     fn dispatch(&self, cell: &Cell, core: &mut Core, output: Output) {
         match output {
-            Output::Send(frame) => core.push(frame),
+            Output::Send(frame) => {
+                let frame = core.spans.sending(frame, cell.id(), cell.transport());
+                core.push(frame);
+            }
             Output::Verdict { stream, position, verdict } => {
+                core.spans.answered(position, &verdict, cell.id());
                 self.verdicts.push(stream, cell.id(), position, &verdict);
             }
             Output::ReadParkedEnd => {
@@ -98,6 +103,7 @@ impl Hub {
             Output::ReadPage { from, limit } => self.drain.ask_page(cell.id(), from, limit),
             Output::Delete(cursor) => self.drain.ask_delete(cell.recipient(), cursor),
             Output::Reject { position, notification, rejection } => {
+                core.spans.refused(position);
                 self.drain.reject(position, notification, rejection);
             }
             Output::Probe => core.probe = true,
@@ -124,6 +130,7 @@ impl Hub {
             self.step_locked(cell, &mut core, Input::End);
             core.ended = true;
             core.outbox = VecDeque::new();
+            core.spans.close();
         }
         cell.wake.notify_waiters();
         if self.table.remove(cell) {

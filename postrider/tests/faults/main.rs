@@ -13,6 +13,7 @@
 mod harness;
 mod services;
 mod surroundings;
+mod telemetry;
 
 #[path = "../stack/stack.rs"]
 mod stack;

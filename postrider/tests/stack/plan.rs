@@ -78,6 +78,8 @@ pub struct Plan {
     pub clocks: Vec<(Part, i64)>,
     /// Whether directors reach distributors through proxies: [`Part::Link`] can then be slowed and cut.
     pub links: Links,
+    /// Variables of every service, which inherit none.
+    pub environment: Vec<(String, String)>,
     /// The page that browsers show.
     pub origin: String,
 }
@@ -97,6 +99,7 @@ impl Default for Plan {
             settings_of: Vec::new(),
             clocks: Vec::new(),
             links: Links::Direct,
+            environment: Vec::new(),
             origin: "https://app.example".into(),
         }
     }
@@ -138,7 +141,7 @@ impl Plan {
             }
             arguments.extend(set.into_iter().flat_map(|one| ["--set".to_owned(), one]));
             let clock = self.clocks.iter().find(|(of, _)| *of == part).map(|(_, off_by_s)| *off_by_s);
-            Service::new(part, program, name, dir, arguments, clock)
+            Service::new(part, program, name, dir, arguments, self.environment.clone(), clock)
         };
         if self.column == Column::Embedded {
             let data = dir.join("data").to_str().unwrap().to_owned();

@@ -16,6 +16,7 @@ pub struct Service {
     pub part: Part,
     program: &'static str,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     log: PathBuf,
     address_file: PathBuf,
     pub process: Option<Process>,
@@ -39,11 +40,13 @@ impl Service {
         name: &str,
         dir: &Path,
         arguments: Vec<String>,
+        environment: Vec<(String, String)>,
         clock_off_s: Option<i64>,
     ) -> Self {
         let log = dir.join(format!("{name}.log"));
         let address_file = dir.join(format!("{name}.json"));
-        Self { part, program, arguments, log, address_file, process: None, clock_off_s, said: Value::Null }
+        let (process, said) = (None, Value::Null);
+        Self { part, program, arguments, environment, log, address_file, process, clock_off_s, said }
     }
 
     /// Starts it; [`Service::settled`] says when it serves.
@@ -51,7 +54,8 @@ impl Service {
         // A file of an earlier life would be taken for this one's.
         let _absent = std::fs::remove_file(&self.address_file);
         let mut command = Command::new(program(self.program));
-        command.args(&self.arguments).arg("--address-file").arg(&self.address_file).env_clear();
+        command.args(&self.arguments).arg("--address-file").arg(&self.address_file);
+        command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(off_by_s) = self.clock_off_s {
             clock::put_off(&mut command, self.log.parent().expect("it lies in a directory"), off_by_s);
         }

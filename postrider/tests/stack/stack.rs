@@ -44,6 +44,7 @@
 pub mod account;
 pub mod clients;
 mod clock;
+mod collector;
 mod disk;
 mod engine;
 mod engines;
@@ -68,6 +69,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use self::collector::{Collector, Seen};
 use self::engine::free_port;
 use self::engines::EngineSet;
 pub use self::part::{Fault, Part};

@@ -12,7 +12,6 @@ use super::{Edge, body};
 use crate::admission::Terms;
 use crate::publish::Reservation;
 use crate::refusal::{Reason, Refusal};
-use crate::trace;
 
 /// The least that a request weighs, whatever its body: what its handling allocates.
 const LEAST_BYTES: usize = 4096;
@@ -43,7 +42,8 @@ pub(super) async fn take(
 ) -> Result<Intake, Refusal> {
     let begun = Instant::now();
     let deadline = begun + edge.config.deadline_ms;
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let trace = parts.extensions.remove::<Trace>().unwrap_or_default();
     let headers = parts.headers;
     let tenant = match timeout_at(deadline, edge.authenticator.tenant(&headers)).await {
         Ok(answer) => answer?,
@@ -54,7 +54,6 @@ pub(super) async fn take(
     let announced = body::announced(&headers, most_bytes)?;
     let reservation = Reservation::of(&edge.memory, announced.max(LEAST_BYTES))?;
     let body = body::read(body, most_bytes, deadline.min(begun + edge.config.http.body_ms)).await?;
-    let trace = trace_of(&headers);
     Ok(Intake { tenant, body, trace, now: edge.clock.now(), reservation, deadline })
 }
 
@@ -86,16 +85,6 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a 
     value.to_str().map(|text| Some(text.trim())).map_err(|_not_ascii| {
         Refusal::new(Reason::HeaderInvalid, format_args!("{name} is not visible ASCII"))
     })
-}
-
-fn trace_of(headers: &HeaderMap) -> Trace {
-    // More than one line of these is one list (RFC 9110, section 5.3).
-    let joined = |name: &str| {
-        let lines: Vec<_> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
-        (!lines.is_empty()).then(|| lines.join(","))
-    };
-    let parent = text(headers, "traceparent").ok().flatten();
-    trace::carried(parent, joined("tracestate").as_deref(), joined("baggage").as_deref())
 }
 
 /// A new id: UUID version 7 (RFC 9562) of `now`.

@@ -312,11 +312,15 @@ pub struct TelemetrySettings {
     pub filter: String,
     /// Whether log lines are JSON objects; else text.
     pub json: bool,
+    /// How long stopping may wait for a trace collector to take what was not sent yet; the rest is dropped. Whether
+    /// there are traces, and where they go, is said by the standard `OTEL_*` variables.
+    #[serde(with = "millis")]
+    pub traces_flush_ms: Duration,
 }
 
 impl Default for TelemetrySettings {
     fn default() -> Self {
-        Self { filter: "info".into(), json: true }
+        Self { filter: "info".into(), json: true, traces_flush_ms: Duration::from_secs(2) }
     }
 }
 
@@ -326,5 +330,6 @@ impl Section for TelemetrySettings {
         if let Err(error) = self.filter.parse::<tracing_subscriber::EnvFilter>() {
             mistakes.report("filter", error);
         }
+        mistakes.within("traces_flush_ms", self.traces_flush_ms.as_millis(), 0..=60_000);
     }
 }
