@@ -5,7 +5,8 @@ mod engines;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use shared::config::{Mistakes, Secret, Section, millis};
 use shared::serve::HttpLimits;
 
@@ -20,6 +21,7 @@ pub struct Config {
     /// Where clients connect; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Limits against slow and numerous clients.
+    #[serde(deserialize_with = "http_limits")]
     pub http: HttpLimits,
     /// How long clients may take, and how much they may send.
     pub edge: EdgeSettings,
@@ -44,12 +46,29 @@ pub struct Config {
     pub leave: LeaveSettings,
 }
 
+/// More connections than sessions: who is one too many is told so, and does not hang before the door.
+fn default_http_limits() -> HttpLimits {
+    HttpLimits { connections: 110_000, accepts_per_second: 2000, ..HttpLimits::default() }
+}
+
+/// A setting of `http` leaves the others at the distributor's own defaults, not at those of any edge.
+fn http_limits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HttpLimits, D::Error> {
+    let mut given = serde_json::Map::deserialize(deserializer)?;
+    if let serde_json::Value::Object(defaults) =
+        serde_json::to_value(default_http_limits()).map_err(D::Error::custom)?
+    {
+        for (name, value) in defaults {
+            given.entry(name).or_insert(value);
+        }
+    }
+    HttpLimits::deserialize(serde_json::Value::Object(given)).map_err(D::Error::custom)
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
-            // Above the sessions: who is one too many is told so, and does not hang before the door.
-            http: HttpLimits { connections: 110_000, accepts_per_second: 2000, ..HttpLimits::default() },
+            http: default_http_limits(),
             edge: EdgeSettings::default(),
             auth: AuthSettings::default(),
             session: SessionLimits::default(),
@@ -310,6 +329,12 @@ mod tests {
     #[test]
     fn the_defaults_have_no_mistake() {
         assert_eq!(mistakes(&["distributor.listen=\"127.0.0.1:0\""]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn one_setting_of_http_leaves_the_others_as_they_are() {
+        assert_eq!(mistakes(&["distributor.http.announce_ms=0"]), Vec::<String>::new());
+        assert_eq!(mistakes(&["distributor.http.announce=0"]).len(), 1, "a misspelt one is refused");
     }
 
     #[test]
