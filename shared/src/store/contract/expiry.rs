@@ -14,6 +14,7 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 /// All checks, one after the other; each leaves nothing behind that can still expire.
 pub async fn all(inbox: &dyn Inbox) {
     what_expired_before_it_was_stored_is_a_gap(inbox).await;
+    what_expired_counts_once_however_often_it_is_parked(inbox).await;
     what_is_not_expired_stays(inbox).await;
     expiry_goes_in_bounded_steps_and_ends(inbox).await;
     weeks_that_are_over_go_as_well(inbox).await;
@@ -57,6 +58,25 @@ pub async fn what_expired_before_it_was_stored_is_a_gap(inbox: &dyn Inbox) {
     assert_eq!(lost, [(GapCause::Expired, 2)]);
     let page = whole(inbox, &alice, here).await;
     assert_eq!((offsets(&page), page.gaps), (vec![0, 1, 3, 5], vec![expired(2, here, 2, 4)]));
+    inbox.delete(&[(alice, Cursor::after(at(1, here, 9)))]).await.expect("delete");
+}
+
+/// A director that died between parking and committing leaves the parking again to the next one. What expired later than
+/// it counts all the same.
+pub async fn what_expired_counts_once_however_often_it_is_parked(inbox: &dyn Inbox) {
+    let (alice, here) = (recipient("alice"), partition());
+    let mut first = lasting_rows(&alice, here, 0..3, MINUTE);
+    first.iter_mut().skip(1).for_each(|row| row.notification.expires = NOW);
+    let lost = inbox.archive(here, 0, 3, &first, NOW).await.expect("archive");
+    assert_eq!(lost, [(GapCause::Expired, 2)]);
+    let mut again = lasting_rows(&alice, here, 1..5, MINUTE);
+    again.iter_mut().for_each(|row| row.notification.expires = NOW);
+    let lost = inbox.archive(here, 3, 7, &again, NOW).await.expect("archive");
+    assert_eq!(lost, [(GapCause::Expired, 2)], "two of the four are told already");
+    assert_eq!(whole(inbox, &alice, here).await.gaps, [expired(4, here, 1, 4)]);
+    // What was stored before counts when its own time has come, wherever the gap stands.
+    assert_eq!(expire_all(inbox, NOW.after(MINUTE), 10).await, 1);
+    assert_eq!(whole(inbox, &alice, here).await.gaps, [expired(5, here, 0, 4)]);
     inbox.delete(&[(alice, Cursor::after(at(1, here, 9)))]).await.expect("delete");
 }
 

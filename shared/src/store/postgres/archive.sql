@@ -1,7 +1,8 @@
 -- $1 to $17: the columns of the batch. $18: now. $19: the quota of a recipient.
 -- What is stored already is found by a probe of the primary key for each row (LATERAL, LIMIT): as an anti join it may
 -- become a scan of the table. The partition is not named, for it follows from recipient and epoch, and there is an index
--- that starts with it. What a recipient holds is counted once for each recipient (MATERIALIZED), not for each row.
+-- that starts with it. What expired and does not stand above the gap that is there was told before: a recipient's records
+-- are parked in order, so this one is parked for the second time. What a recipient holds is counted once for each recipient (MATERIALIZED), not for each row.
 WITH incoming AS (
     SELECT * FROM UNNEST(
         $1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::smallint[],
@@ -41,8 +42,13 @@ WITH incoming AS (
     SELECT tenant, recipient, epoch, partition, cause,
         count(*) AS count, min(record_offset) AS first_offset, max(record_offset) AS last_offset
     FROM (
-        SELECT tenant, recipient, epoch, partition, record_offset, 'expired' AS cause
-        FROM fresh WHERE expires_ms <= $18
+        SELECT f.tenant, f.recipient, f.epoch, f.partition, f.record_offset, 'expired' AS cause
+        FROM fresh f LEFT JOIN LATERAL (
+            SELECT g.last_offset FROM gaps g WHERE g.tenant = f.tenant AND g.recipient = f.recipient
+                AND g.epoch = f.epoch AND g.partition = f.partition AND g.cause = 'expired'
+            LIMIT 1
+        ) before ON true
+        WHERE f.expires_ms <= $18 AND f.record_offset > COALESCE(before.last_offset, -1)
         UNION ALL
         SELECT tenant, recipient, epoch, partition, record_offset, 'over_quota' AS cause
         FROM ranked WHERE rank > $19

@@ -32,6 +32,10 @@ pub(super) async fn store(
             continue;
         }
         let cause = if row.notification.is_expired(now) {
+            // A recipient's records are parked in order: one that is not above its gap is parked for the second time.
+            if is_told(connection, recipient, row.position).await? {
+                continue;
+            }
             GapCause::Expired
         } else {
             let count = match held.get(recipient) {
@@ -92,6 +96,27 @@ async fn is_stored(
     .bind(i64::from(position.epoch.0))
     .bind(signed("record_offset", position.offset)?)
     .bind(i64::from(position.partition.0))
+    .fetch_optional(connection)
+    .await?;
+    Ok(found.is_some())
+}
+
+/// Whether the gap of what expired reaches as far as `position`.
+async fn is_told(
+    connection: &mut SqliteConnection,
+    recipient: &Recipient,
+    position: Position,
+) -> Result<bool, Failure> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM gaps WHERE tenant = ?1 AND recipient = ?2 AND epoch = ?3 AND partition = ?4 AND cause = ?5
+             AND last_offset >= ?6",
+    )
+    .bind(recipient.tenant.as_str())
+    .bind(recipient.id.as_str())
+    .bind(i64::from(position.epoch.0))
+    .bind(i64::from(position.partition.0))
+    .bind(GapCause::Expired.as_str())
+    .bind(signed("record_offset", position.offset)?)
     .fetch_optional(connection)
     .await?;
     Ok(found.is_some())
