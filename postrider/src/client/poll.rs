@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use shared::position::Cursor;
 
 use super::Options;
 use super::connection::Trouble;
@@ -37,6 +38,18 @@ struct Answer {
     notifications: Vec<Box<RawValue>>,
     #[serde(default)]
     gaps: Vec<Box<RawValue>>,
+}
+
+impl Answer {
+    /// Where the session starts that was asked for without a cursor. The answer's own stands behind what it brings, which
+    /// is not processed yet.
+    fn start(&self) -> String {
+        let brings_nothing = self.notifications.is_empty() && self.gaps.is_empty();
+        match Cursor::decode(&self.cursor) {
+            Ok(cursor) if !brings_nothing => Cursor::start(cursor.epoch, cursor.partition).encode(),
+            Ok(_) | Err(_) => self.cursor.clone(),
+        }
+    }
 }
 
 impl Connection {
@@ -98,10 +111,9 @@ impl Connection {
     fn take(&mut self, answer: Answer) -> Result<(), Trouble> {
         if self.session.is_none() {
             // Long-poll has no `welcome`; the first answer says the same.
-            let cursor = self.cursor.clone().unwrap_or_else(|| answer.cursor.clone());
             let welcome = Welcome {
                 session: answer.session.clone(),
-                cursor,
+                cursor: self.cursor.clone().unwrap_or_else(|| answer.start()),
                 stored: !answer.notifications.is_empty(),
                 ping_ms: 0,
             };
@@ -124,5 +136,55 @@ impl Connection {
         self.session = Some(answer.session);
         self.given = Some(answer.cursor);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::position::{Epoch, PartitionId};
+
+    use super::*;
+    use crate::client::seen::Seen;
+
+    fn cursor(next: u64) -> String {
+        Cursor { epoch: Epoch(1), partition: PartitionId(2), next }.encode()
+    }
+
+    /// What a session without a cursor gives of a first answer that stands at 4 and brings `notifications`.
+    fn given(notifications: &[&str]) -> (String, Vec<String>) {
+        let raw = |text: &&str| RawValue::from_string((*text).to_owned()).unwrap();
+        let answer = Answer {
+            session: "s".into(),
+            cursor: cursor(4),
+            notifications: notifications.iter().map(raw).collect(),
+            gaps: Vec::new(),
+        };
+        let options = Options::new("http://127.0.0.1:1", "token");
+        let http = http::client().unwrap();
+        let mut connection = Connection::open(&options, &http, None);
+        connection.take(answer).unwrap();
+        let (mut start, mut ids, mut seen) = (String::new(), Vec::new(), Seen::default());
+        for frame in connection.frames {
+            match frame {
+                ServerFrame::Welcome(welcome) => {
+                    seen.start_from(&welcome.cursor);
+                    start = welcome.cursor;
+                }
+                ServerFrame::Notification(came) if seen.admit(&came.id, &came.cursor) => ids.push(came.id),
+                other => panic!("{other:?}"),
+            }
+        }
+        (start, ids)
+    }
+
+    #[test]
+    fn what_the_first_answer_brings_is_not_taken_for_processed() {
+        let notification = format!(
+            r#"{{"frame":"notification","seq":1,"cursor":"{}","id":"i","type":"t","time":"2026-11-21T07:00:00.000Z",
+                "content_type":"application/json","content":1}}"#,
+            cursor(4)
+        );
+        assert_eq!(given(&[&notification]), (cursor(0), vec!["i".to_owned()]));
+        assert_eq!(given(&[]), (cursor(4), Vec::new()));
     }
 }
