@@ -36,6 +36,10 @@ engines-stop dir:
 smoke *columns:
     scripts/smoke {{columns}}
 
+# Every fault at its full length (ten minutes each), with its report: just chaos --side-by-side 4 postgres
+chaos *arguments:
+    scripts/chaos {{arguments}}
+
 lint:
     cargo clippy --workspace --all-targets --locked -- -D warnings
 

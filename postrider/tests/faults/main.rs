@@ -11,6 +11,7 @@
 )]
 
 mod harness;
+mod random;
 mod services;
 mod surroundings;
 mod telemetry;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::ledger::Seen;
 use crate::stack::clients::WebSocket;
+use crate::stack::ledger::seen::Seen;
 use crate::stack::{Fault, Part, Stack};
 
 mod on_both {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::ledger::Seen;
 use crate::stack::clients::WebSocket;
+use crate::stack::ledger::seen::Seen;
 use crate::stack::{Column, Stack};
 
 const SMALL_GATE: &str =

@@ -15,7 +15,6 @@ mod accepted_means_durable;
 mod at_least_once_without_visible_duplicates;
 mod bounded;
 mod in_the_browser;
-mod ledger;
 mod log_waits_for_the_client;
 mod one_trace;
 mod operators_see_everything_but_secrets;

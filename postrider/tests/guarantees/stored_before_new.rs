@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::ledger::Seen;
 use crate::stack::Stack;
 use crate::stack::clients::{Sse, WebSocket, acknowledge, poll};
+use crate::stack::ledger::seen::Seen;
 
 mod on_both {
     crate::on_both_columns!(

@@ -3,6 +3,7 @@
 
 pub mod book;
 pub mod entry;
+pub mod seen;
 pub mod stream;
 
 use std::fs::File;

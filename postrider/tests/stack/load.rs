@@ -83,6 +83,8 @@ pub struct Load {
     stage: watch::Sender<Stage>,
     reader: Reader,
     book: Book,
+    /// From when on it flows.
+    steady_at: Duration,
 }
 
 impl Load {
@@ -121,6 +123,7 @@ impl Load {
             memory: Memory::watch(stack.dir()),
             reader: ledger.read(),
             book: Book::default(),
+            steady_at: Duration::ZERO,
             addresses,
             mix,
             ledger,
@@ -149,9 +152,12 @@ impl Load {
         self.book.tries.iter().filter(|known| known.acknowledged.is_some()).count()
     }
 
-    /// Waits until the load flows: two seconds' worth has been accepted and acknowledged.
+    /// Waits until the load flows, and then for a while, in which the figures are what they are without a fault.
     pub async fn steady(&mut self) {
-        self.more(2 * self.mix.rate as usize).await;
+        self.more(self.mix.rate as usize).await;
+        self.steady_at = self.ledger.now();
+        let healthy = Scale::of_this_run().of(2, 30);
+        self.more(healthy * self.mix.rate as usize).await;
     }
 
     /// Waits until `count` more are acknowledged than now.
@@ -174,7 +180,9 @@ impl Load {
     }
 
     fn delays(&self) -> delays::Delays {
-        delays::measure(&self.book, &self.outages(), |one| self.mix.manner(one) == Manner::Steady)
+        delays::measure(&self.book, self.steady_at, &self.outages(), |one| {
+            self.mix.manner(one) == Manner::Steady
+        })
     }
 
     /// Goes on until the figures are again what they were, or for a while; then stops producing, brings every recipient

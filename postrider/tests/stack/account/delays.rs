@@ -53,11 +53,8 @@ pub type Outage = (Duration, Duration);
 /// A p99 below this is a good one, whatever it was before: the clocks of a busy machine are not finer.
 const GOOD: Duration = Duration::from_millis(500);
 
-/// How far into a run it is still finding its feet.
-const WARM_UP: Duration = Duration::from_millis(500);
-
-/// The delays of the recipients that `counts`, around the outages from the first fault to the last healing.
-pub fn measure(book: &Book, outages: &[Outage], counts: impl Fn(u32) -> bool) -> Delays {
+/// The delays of the recipients that `counts`, from `steady_at` on, around the outages from the first fault to the last healing.
+pub fn measure(book: &Book, steady_at: Duration, outages: &[Outage], counts: impl Fn(u32) -> bool) -> Delays {
     let fault = outages.iter().map(|outage| outage.0).min().unwrap_or(Duration::MAX);
     let healed = outages.iter().map(|outage| outage.1).max().unwrap_or(Duration::MAX);
     // When it was accepted, and when it was acknowledged.
@@ -76,7 +73,7 @@ pub fn measure(book: &Book, outages: &[Outage], counts: impl Fn(u32) -> bool) ->
         });
         those.map(|(accepted, acknowledged)| *acknowledged - *accepted).collect()
     };
-    let before = Quantiles::of(within(WARM_UP.min(fault), fault));
+    let before = Quantiles::of(within(steady_at.min(fault), fault));
     Delays {
         before,
         during: Quantiles::of(within(fault, healed)),

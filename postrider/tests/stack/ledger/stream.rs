@@ -31,6 +31,8 @@ pub struct Stream {
 
 #[derive(Clone, Copy, Debug)]
 struct Gap {
+    /// The connection it came on.
+    on: u32,
     from: Place,
     to: Place,
     count: u64,
@@ -83,16 +85,10 @@ impl Stream {
     /// # Errors
     /// As [`Stream::came`], within a connection.
     pub fn gap(&mut self, from: Place, to: Place, count: u64) -> Result<(), Disorder> {
-        // One that overlaps is the same one told again, perhaps grown.
-        let (same, mut others): (Vec<Gap>, Vec<Gap>) =
-            self.gaps.drain(..).partition(|gap| gap.from < to && from < gap.to);
-        let told = same.into_iter().fold(Gap { from, to, count }, |all, gap| Gap {
-            from: all.from.min(gap.from),
-            to: all.to.max(gap.to),
-            count: all.count.max(gap.count),
-        });
-        others.push(told);
-        self.gaps = others;
+        // On another connection, one that begins or ends where this one does is the same one, told again, perhaps grown.
+        let on = self.session;
+        self.gaps.retain(|gap| gap.on == on || (gap.from != from && gap.to != to));
+        self.gaps.push(Gap { on, from, to, count });
         self.pass(to, self.on_session)
     }
 
@@ -136,10 +132,15 @@ mod tests {
     #[test]
     fn a_gap_told_again_counts_once_and_one_that_grew_counts_as_it_is_now() {
         let mut stream = Stream::default();
-        for (from, to, count) in [(4, 9, 3), (4, 9, 3), (4, 12, 5), (20, 21, 1)] {
-            stream.opened(1, None, |_| ());
+        for (session, (from, to, count)) in (1..).zip([(4, 9, 3), (4, 9, 3), (4, 12, 5)]) {
+            stream.opened(session, None, |_| ());
             stream.gap((1, from), (1, to), count).unwrap();
         }
-        assert_eq!(stream.expired(), 6);
+        // What expired under the eyes of the session stands inside the one of the store.
+        stream.opened(4, None, |_| ());
+        for (from, to, count) in [(6, 7, 1), (4, 14, 6), (20, 21, 1)] {
+            stream.gap((1, from), (1, to), count).unwrap();
+        }
+        assert_eq!(stream.expired(), 8);
     }
 }

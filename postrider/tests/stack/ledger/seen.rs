@@ -1,44 +1,43 @@
-//! Accounts: what was accepted against what a client saw.
+//! One recipient's side of the ledger, for scenarios of a few notifications: the same [`Stream`] judges the order.
 
 use std::collections::HashSet;
 
 use serde_json::Value;
+use shared::position::Cursor;
 
+use super::stream::{Stream, place};
 use crate::stack::clients::Received;
 
-/// What one recipient's client saw, as a client library would show it: redeliveries at or below its cursor dropped.
+/// What one recipient's client saw, as a client library would show it: redeliveries dropped.
 #[derive(Default)]
 pub struct Seen {
     shown: Vec<Received>,
+    stream: Stream,
     pub duplicates_on_the_wire: usize,
 }
 
 impl Seen {
-    /// Takes what came next; answers whether a client library would show it.
+    /// Takes what came next; answers whether a client library would show it. Whether it came on the same connection as
+    /// the last is not told, so that any redelivery may begin another one.
     pub fn take(&mut self, received: Received) -> bool {
-        let old = self.shown.iter().find(|earlier| earlier.id == received.id);
-        if let Some(old) = old {
-            assert_eq!(
-                old.position(),
-                received.position(),
-                "a redelivery of {} has another position",
-                received.id
-            );
-            self.duplicates_on_the_wire += 1;
-            return false;
+        let at = place(Cursor::decode(&received.cursor).unwrap());
+        let old = self.shown.iter().position(|earlier| earlier.id == received.id);
+        let attempt = old.unwrap_or(self.shown.len()) as u64;
+        if old.is_some() {
+            self.stream.opened(self.stream.session + 1, None, |_| ());
         }
-        if let Some(last) = self.shown.last() {
-            assert!(
-                last.position() < received.position(),
-                "order: {} {:?} after {} {:?}",
-                received.id,
-                received.position(),
-                last.id,
-                last.position()
-            );
+        let order = self.stream.came(at, attempt, old.is_some());
+        if let Err(disorder) = order {
+            panic!("order: {} at {:?} after {:?}", received.id, disorder.place, disorder.after);
         }
-        self.shown.push(received);
-        true
+        let Some(old) = old else {
+            self.shown.push(received);
+            return true;
+        };
+        let (id, place) = (&received.id, self.shown[old].position());
+        assert_eq!(place, received.position(), "a redelivery of {id} has another position");
+        self.duplicates_on_the_wire += 1;
+        false
     }
 
     pub fn len(&self) -> usize {
