@@ -302,6 +302,7 @@ impl Section for Config {
         let archiver = &self.archiver;
         mistakes.within("archiver.rows", archiver.rows, 1..=100_000);
         mistakes.within("archiver.bytes", archiver.bytes, 1024..=1024 * 1024 * 1024);
+        mistakes.within("archiver.rate", archiver.rate, 1..=100_000_000);
         mistakes.within("archiver.waiting_records", archiver.waiting_records, 2..=10_000_000);
         mistakes.within("archiver.sweep_page", archiver.sweep_page, 1..=100_000);
         mistakes.within("archiver.sweep_rate", archiver.sweep_rate, 1..=1_000_000);
@@ -331,6 +332,9 @@ impl Section for Config {
         }
         if archiver.waiting_records < archiver.rows {
             mistakes.report("archiver.waiting_records", "must not be below archiver.rows");
+        }
+        if archiver.waiting_bytes < archiver.bytes {
+            mistakes.report("archiver.waiting_bytes", "must not be below archiver.bytes");
         }
         // Else a batch would never get old enough.
         if archiver.verify_ms <= archiver.age_ms {

@@ -36,6 +36,7 @@ const EXPIRED: &str = "postrider_archiver_expired";
 const REQUEUED: &str = "postrider_archiver_requeues";
 const REQUEUES_WAITING: &str = "postrider_archiver_requeues_waiting";
 const PURGED: &str = "postrider_archiver_dead_letters_purged";
+const THROTTLED: &str = "postrider_archiver_throttled";
 const RESTARTS: &str = "postrider_archiver_restarts";
 
 /// Describes them, and shows the gauges before anything happened.
@@ -73,6 +74,7 @@ pub(crate) fn describe() {
     describe_counter!(REQUEUED, "requeues of dead letters that were settled, by end");
     describe_gauge!(REQUEUES_WAITING, "requeues of dead letters that are asked for, up to 100000");
     describe_counter!(PURGED, "dead letters purged after their retention");
+    describe_counter!(THROTTLED, "batches that waited for a stage's rate, by stage");
     describe_counter!(RESTARTS, "times a stage of the archiver started over after a conflict, by stage");
     gauge!(STREAMS).set(0.0);
     gauge!(BREAKERS).set(0.0);
@@ -183,6 +185,10 @@ pub(crate) fn requeues_waiting(count: u64) {
 
 pub(crate) fn dead_letters_purged(count: u64) {
     counter!(PURGED).increment(count);
+}
+
+pub(crate) fn throttled(stage: &'static str) {
+    counter!(THROTTLED, "stage" => stage).increment(1);
 }
 
 pub(crate) fn restarted(stage: &'static str) {

@@ -15,6 +15,8 @@ mod rebalance;
 mod registry;
 #[path = "service/stage.rs"]
 mod stage;
+#[path = "service/store.rs"]
+mod store;
 
 use std::time::Duration;
 

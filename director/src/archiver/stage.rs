@@ -76,6 +76,7 @@ async fn shift_all<S: Stage>(stage: &S, reader: &mut Reader, backoff: Backoff) {
 /// Returns on a conflict.
 async fn shift_from<S: Stage>(stage: &S, reader: &mut Reader, mut upto: u64, conflicts: &mut u32) {
     reader.seek(upto);
+    let mut allowed = Instant::now();
     metrics::archived(S::NAME, reader.assignment.partition, 0, upto);
     // What lies below has ended, whoever moved it.
     reader.assignment.progress.finish(reader.assignment.partition, upto);
@@ -88,6 +89,11 @@ async fn shift_from<S: Stage>(stage: &S, reader: &mut Reader, mut upto: u64, con
             return;
         };
         let Some(to) = batch.last().map(|record| record.offset + 1) else { continue };
+        if allowed > Instant::now() {
+            metrics::throttled(S::NAME);
+            tokio::time::sleep_until(allowed).await;
+        }
+        allowed = Instant::now() + pace(copies(&batch), reader.settings.rate);
         let moved = stage.shift(&batch, upto, to).await;
         reader.ended(&batch);
         if let Err(Conflict) = moved {
@@ -176,9 +182,9 @@ fn size_bytes(records: &[Fetched]) -> usize {
     records.iter().map(|record| record.entry.size_bytes()).sum()
 }
 
-/// The shortest wait between pages of a slow scan, so that at most `rate` recipients a second are touched.
-pub(super) fn pace(recipients: usize, rate: u32) -> Duration {
-    Duration::from_secs_f64(recipients as f64 / f64::from(rate.max(1)))
+/// How long `count` take at `rate` a second.
+pub(super) fn pace(count: usize, rate: u32) -> Duration {
+    Duration::from_secs_f64(count as f64 / f64::from(rate.max(1)))
 }
 
 #[cfg(test)]

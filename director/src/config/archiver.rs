@@ -16,9 +16,13 @@ pub struct ArchiverSettings {
     /// How long a batch waits to fill.
     #[serde(with = "millis")]
     pub age_ms: Duration,
-    /// Most records of one partition and stage that wait; at this many, fetching pauses until half are left.
+    /// Most records a second that a stage moves in one partition, so that catching up after an outage leaves the engine
+    /// room for those who wait for their backlog. Slower than what is parked, and it never catches up.
+    pub rate: u32,
+    /// Most records of one partition and stage that wait, a run counting as one; at this many, fetching pauses until half
+    /// are left. With an engine away, this is all that is held in memory; the rest waits on the log.
     pub waiting_records: usize,
-    /// Most bytes of them.
+    /// Most bytes of them: three stages may each hold as much for every partition.
     pub waiting_bytes: usize,
     /// How long after moving a reader back a record from elsewhere is taken to be on its way still.
     #[serde(with = "millis")]
@@ -46,8 +50,9 @@ impl Default for ArchiverSettings {
             rows: 2000,
             bytes: 8 * 1024 * 1024,
             age_ms: Duration::from_millis(20),
-            waiting_records: 20_000,
-            waiting_bytes: 64 * 1024 * 1024,
+            rate: 20_000,
+            waiting_records: 8000,
+            waiting_bytes: 16 * 1024 * 1024,
             seek_settle_ms: Duration::from_secs(1),
             verify_ms: Duration::from_secs(5),
             sweep_ms: Duration::from_secs(600),

@@ -18,9 +18,7 @@ use shared::registry::memory::Registry;
 use shared::registry::{FlagReading, Flags as _, Route, Routes};
 use shared::shutdown::Shutdown;
 use shared::store::sqlite::Store;
-use shared::store::{
-    DeadFilter, DeadReview as _, DeadSummary, Inbox as _, Migrate as _, PageRequest, Requeues,
-};
+use shared::store::{DeadFilter, DeadReview as _, DeadSummary, Inbox, Migrate as _, PageRequest, Requeues};
 use shared::topic::{Topic, partition_of};
 use tokio::task::JoinHandle;
 
@@ -40,6 +38,8 @@ pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
 /// The engines.
 pub(crate) struct Stage {
     pub(crate) registry: Arc<Registry>,
+    /// Where directors' archivers store; the store, if nothing is put in its place.
+    pub(crate) inbox: Arc<dyn Inbox>,
     /// Where directors look recipients up; the registry, if nothing is put in its place.
     pub(crate) routes: Arc<dyn Routes>,
     pub(crate) store: Arc<Store>,
@@ -83,7 +83,8 @@ impl Stage {
         }
         let registry = Registry::new(Arc::clone(&clock));
         let routes = Arc::clone(&registry) as _;
-        Self { registry, routes, store, config, log, clock, _directory: directory }
+        let inbox = Arc::clone(&store) as _;
+        Self { registry, routes, inbox, store, config, log, clock, _directory: directory }
     }
 
     /// Starts a director.
@@ -100,7 +101,7 @@ impl Stage {
             routes: Arc::clone(&self.routes),
             nodes: Arc::clone(&self.registry) as _,
             flags: Arc::clone(&self.registry) as _,
-            inbox: Arc::clone(&self.store) as _,
+            inbox: Arc::clone(&self.inbox),
             dead_letters: Arc::clone(&self.store) as _,
             requeues,
             clock: Arc::clone(&self.clock),
@@ -208,6 +209,20 @@ impl Stage {
         page.rows.into_iter().map(|row| row.position.offset).collect()
     }
 
+    /// Waits until so many copies stand on `parked` for a recipient.
+    pub(crate) async fn parked(&self, recipient: &str, count: usize) {
+        let group = format!("reader-{:x}", rand::random::<u64>());
+        let mut reader = self.log.subscribe(Topic::Parked, &group).await.unwrap();
+        let mut copies = 0;
+        while copies < count {
+            let turn = tokio::time::timeout(DEADLINE, reader.next()).await.unwrap().unwrap();
+            let Turn::Fetched(_, records) = turn else { continue };
+            let own = records.iter().filter(|fetched| fetched.entry.key == recipient.as_bytes());
+            copies += own.map(|fetched| record::run::copies(&fetched.entry)).sum::<usize>();
+        }
+        reader.close().await;
+    }
+
     /// The end of `parked` in the partition of a recipient.
     pub(crate) async fn parked_end(&self, recipient: &str) -> u64 {
         self.log.end(Topic::Parked, self.partition(recipient)).await.unwrap()
@@ -231,8 +246,13 @@ impl Stage {
 
     /// Where the director's group goes on in the partition of a recipient, once no director runs.
     pub(crate) async fn committed(&self, recipient: &str) -> u64 {
+        self.committed_by(Topic::Notifications, "director", recipient).await
+    }
+
+    /// Where a group goes on, once it has no member.
+    pub(crate) async fn committed_by(&self, topic: Topic, group: &str, recipient: &str) -> u64 {
         let home = self.partition(recipient);
-        let mut member = self.log.subscribe(Topic::Notifications, "director").await.unwrap();
+        let mut member = self.log.subscribe(topic, group).await.unwrap();
         let looked = tokio::time::timeout(DEADLINE, async {
             loop {
                 if let Turn::Assigned(partitions) = member.next().await.unwrap()
