@@ -143,11 +143,14 @@ pub(super) struct Shares {
     total: Weight,
     tenants: Holders<TenantId>,
     nodes: Holders<NodeId>,
+    /// When it is worth looking again who may be forgotten.
+    forget_at: Option<Instant>,
 }
 
 impl Shares {
     pub(super) fn new(settings: Fairness) -> Self {
-        Self { settings, total: Weight::default(), tenants: Holders::new(), nodes: Holders::new() }
+        let (tenants, nodes) = (Holders::new(), Holders::new());
+        Self { settings, total: Weight::default(), tenants, nodes, forget_at: None }
     }
 
     /// A lane of `tenant` holds `after` instead of `before`.
@@ -204,6 +207,10 @@ impl Shares {
     /// Time has passed.
     pub(super) fn forget(&mut self, now: Instant) {
         let Fairness { memory, remembered, .. } = self.settings;
+        if self.forget_at.is_some_and(|at| now < at) {
+            return;
+        }
+        self.forget_at = Some(now + memory / 8);
         self.tenants.forget(now, memory, remembered);
         self.nodes.forget(now, memory, remembered);
     }

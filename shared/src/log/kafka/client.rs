@@ -16,7 +16,10 @@ const FORMAT_BYTES: usize = 16 * 1024;
 
 /// For how long what the brokers said last is believed: longer than they may be away (the driver would else take three
 /// times `kafka.metadata_refresh_ms`).
-const METADATA_KEPT: Duration = Duration::from_secs(3600);
+const METADATA_KEPT: Duration = Duration::from_secs(1800);
+/// The longest that can be: the driver makes microseconds of it in 32 bits. What overflows them has expired as soon as it
+/// was said, and every question for a leader waits in vain.
+const METADATA_KEPT_MOST: Duration = Duration::from_millis(i32::MAX as u64 / 1000);
 
 /// The largest record of a topic, as Kafka counts.
 pub(super) fn most_bytes(topic: Topic, log: &LogSettings) -> usize {
@@ -26,6 +29,7 @@ pub(super) fn most_bytes(topic: Topic, log: &LogSettings) -> usize {
 /// The settings that every client starts from.
 pub(super) fn base(kafka: &KafkaSettings) -> ClientConfig {
     let mut config = ClientConfig::new();
+    let kept = METADATA_KEPT.max(kafka.metadata_refresh_ms * 3).min(METADATA_KEPT_MOST);
     config
         .set("bootstrap.servers", &kafka.brokers)
         .set("client.id", "postrider")
@@ -37,7 +41,7 @@ pub(super) fn base(kafka: &KafkaSettings) -> ClientConfig {
         // A leader's death makes the driver ask once, which may be before there is another leader.
         .set("topic.metadata.refresh.interval.ms", millis(kafka.metadata_refresh_ms))
         // While nobody answers, what is known of the topics is kept.
-        .set("metadata.max.age.ms", millis(METADATA_KEPT.max(kafka.metadata_refresh_ms * 3)))
+        .set("metadata.max.age.ms", millis(kept))
         .set("log.connection.close", "false");
     config
 }
@@ -129,4 +133,19 @@ pub(super) fn is_final(code: Code) -> bool {
             | Code::GroupAuthorizationFailed
             | Code::ClusterAuthorizationFailed
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_driver_keeps_of_the_topics_does_not_overflow_it() {
+        for seconds in [1, 600, 3600] {
+            let metadata_refresh_ms = Duration::from_secs(seconds);
+            let config = base(&KafkaSettings { metadata_refresh_ms, ..KafkaSettings::default() });
+            let kept_ms: i32 = config.get("metadata.max.age.ms").unwrap().parse().unwrap();
+            assert!(kept_ms.checked_mul(1000).is_some(), "{kept_ms}");
+        }
+    }
 }
