@@ -22,6 +22,7 @@ const STREAMS: &str = "postrider_director_streams";
 const BREAKERS: &str = "postrider_director_breakers_open";
 const STREAMS_LOST: &str = "postrider_director_streams_lost";
 const COMMIT: &str = "postrider_director_commit_position";
+const COMMIT_STALL: &str = "postrider_director_commit_stall_seconds";
 const PAUSES: &str = "postrider_director_pauses";
 const ENGINE_FAILURES: &str = "postrider_director_engine_failures";
 const LOOKUP_SECONDS: &str = "postrider_director_lookup_seconds";
@@ -57,6 +58,11 @@ pub(crate) fn describe() {
     describe_gauge!(BREAKERS, "nodes left alone after repeated failures");
     describe_counter!(STREAMS_LOST, "streams to nodes that ended");
     describe_gauge!(COMMIT, "offset below which everything has ended, by partition");
+    describe_gauge!(
+        COMMIT_STALL,
+        Unit::Seconds,
+        "since the commit moved, while something is in flight, by partition"
+    );
     describe_counter!(PAUSES, "times fetching paused because too much was in flight, by group");
     describe_counter!(ENGINE_FAILURES, "calls that an engine did not answer, by engine");
     describe_histogram!(LOOKUP_SECONDS, Unit::Seconds, "a batch of route lookups");
@@ -115,6 +121,10 @@ pub(crate) fn in_flight(partition: PartitionId, records: usize, bytes: usize) {
 
 pub(crate) fn commit(partition: PartitionId, next: u64) {
     gauge!(COMMIT, "partition" => partition.to_string()).set(next as f64);
+}
+
+pub(crate) fn commit_stalled(partition: PartitionId, since: Duration) {
+    gauge!(COMMIT_STALL, "partition" => partition.to_string()).set(since.as_secs_f64());
 }
 
 pub(crate) fn paused(group: &'static str) {

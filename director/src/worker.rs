@@ -95,6 +95,8 @@ struct Worker {
     calls: FuturesUnordered<BoxFuture<'static, Done>>,
     outputs: Vec<Output>,
     commit: Option<u64>,
+    /// When the commit moved, or there was nothing to move it past.
+    moved: Instant,
     round: Instant,
 }
 
@@ -117,6 +119,7 @@ impl Worker {
             calls: FuturesUnordered::new(),
             outputs: Vec::new(),
             commit: None,
+            moved: Instant::now(),
             round: Instant::now() + ROUND,
             desk,
             assignment,
@@ -265,6 +268,7 @@ impl Worker {
 
     fn tell_progress(&mut self) {
         if let Some(next) = self.commit.take() {
+            self.moved = Instant::now();
             self.assignment.progress.finish(self.assignment.partition, next);
         }
     }
@@ -273,6 +277,10 @@ impl Worker {
         let (records, bytes) = self.assignment.intake.weight();
         metrics::in_flight(self.assignment.partition, records, bytes);
         metrics::commit(self.assignment.partition, self.tracker.commit());
+        if self.tracker.is_empty() {
+            self.moved = Instant::now();
+        }
+        metrics::commit_stalled(self.assignment.partition, self.moved.elapsed());
         self.outboxes.retain(|_, outbox| !outbox.is_forgettable());
     }
 }
@@ -280,6 +288,7 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         metrics::in_flight(self.assignment.partition, 0, 0);
+        metrics::commit_stalled(self.assignment.partition, Duration::ZERO);
         if !self.tracker.is_empty() {
             tracing::warn!(
                 partition = %self.assignment.partition,

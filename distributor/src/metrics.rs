@@ -7,6 +7,14 @@ use crate::hub::{Refused, Transport};
 use crate::protocol::Code;
 use crate::websocket::Ended;
 
+/// Shows the gauges before anything happened: who scales by them finds them.
+pub(crate) fn show() {
+    for transport in [Transport::WebSocket, Transport::Sse, Transport::Poll] {
+        gauge!("postrider_sessions", "transport" => transport.as_str()).increment(0.0);
+    }
+    gauge!("postrider_link_streams").increment(0.0);
+}
+
 pub(crate) fn session_opened(transport: Transport) {
     gauge!("postrider_sessions", "transport" => transport.as_str()).increment(1.0);
     counter!("postrider_sessions_opened", "transport" => transport.as_str()).increment(1);

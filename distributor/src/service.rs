@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::http::Edge;
 use crate::hub::{Hub, Scope};
 use crate::leave::leave;
+use crate::metrics;
 use crate::presence::lease::{Keeper, Lease};
 use crate::presence::routes::Registrar;
 use crate::presence::sweep::Sweeper;
@@ -77,6 +78,7 @@ impl Service {
     /// # Errors
     /// When an address cannot be bound, or the link's is none that directors could use.
     pub async fn bind(config: Config, ports: Ports) -> Result<Self, Error> {
+        metrics::show();
         let (clients, address) = listen(config.listen).await?;
         let (directors, bound) = listen(config.link.listen).await?;
         let advertised = match &config.link.advertise {

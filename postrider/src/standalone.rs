@@ -225,5 +225,5 @@ impl Engines {
 /// The recorder is the process's: a second pipeline in one process (tests) shows the same numbers.
 fn metrics() -> Option<PrometheusHandle> {
     static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
-    RECORDER.get_or_init(|| telemetry::start_metrics().ok()).clone()
+    RECORDER.get_or_init(|| telemetry::start_metrics("postrider").ok()).clone()
 }

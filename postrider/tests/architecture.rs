@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "architecture/metrics.rs"]
+mod metrics;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

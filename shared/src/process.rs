@@ -151,7 +151,7 @@ impl Start {
             return Err(Failure::Stopped);
         }
         telemetry::start_logs(&logs);
-        let metrics = telemetry::start_metrics()?;
+        let metrics = telemetry::start_metrics(self.name)?;
         telemetry::export::start(self.name);
         let shutdown = Shutdown::new();
         shutdown.on_signals()?;

@@ -9,7 +9,7 @@ pub mod trace;
 
 use std::io::IsTerminal as _;
 
-use metrics::histogram;
+use metrics::{describe_gauge, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use tokio::time::Instant;
@@ -20,6 +20,10 @@ use crate::config::TelemetrySettings;
 /// that must be survived.
 pub const SECONDS_BUCKETS: [f64; 16] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0, 600.0];
+
+/// Upper bounds of every histogram of records in a batch.
+const RECORDS_BUCKETS: [f64; 13] =
+    [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0];
 
 /// Starts log lines on standard error. Does nothing when the process already has a subscriber.
 pub fn start_logs(settings: &TelemetrySettings) {
@@ -32,15 +36,19 @@ pub fn start_logs(settings: &TelemetrySettings) {
         if settings.json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
 }
 
-/// Installs the process's metrics recorder and answers the handle that [`crate::admin`] renders.
+/// Installs the metrics recorder of a process called `process` and answers the handle that [`crate::admin`] renders.
 ///
 /// # Errors
 /// When the process already has a recorder.
-pub fn start_metrics() -> Result<PrometheusHandle, BuildError> {
-    PrometheusBuilder::new()
+pub fn start_metrics(process: &'static str) -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Suffix("_records".into()), &RECORDS_BUCKETS)?
         .with_recommended_naming(true)
-        .install_recorder()
+        .install_recorder()?;
+    describe_gauge!("postrider_build_info", "1: there is such a process");
+    gauge!("postrider_build_info", "process" => process, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(handle)
 }
 
 /// Times `call`, an `operation` of a port on `engine`, under `name`; `word` says an error in one word of a few. A call

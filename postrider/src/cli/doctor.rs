@@ -6,11 +6,11 @@ use std::time::Duration;
 use clap::Args;
 use postrider_distributor::auth::AuthSettings;
 use shared::clock::{Clock as _, SystemClock};
-use shared::config::{AdminSettings, RedisSettings};
+use shared::config::{AdminSettings, RedisSettings, Traces};
 use shared::descriptors::Descriptors;
 use shared::process::chain;
 use shared::registry::{self, Nodes as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::engines::Engines;
 use super::failure::{Code, Failure};
@@ -50,6 +50,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     checks.say("token key", token_key(&arguments.engines))?;
     checks.say("clock", clock())?;
+    checks.wait_for_hint("traces", traces()).await?;
     checks.advise("open files", &descriptors(&arguments.engines)?)?;
     if !arguments.running && here.is_none() {
         checks.wait("ports", ports(&arguments.engines)).await?;
@@ -80,6 +81,15 @@ impl Checks {
     fn advise(&self, name: &str, provided: &Descriptors) -> std::io::Result<()> {
         let word = if provided.suffice() { "ok     " } else { "warning" };
         print::line(format_args!("{word} {name}: {provided}"))
+    }
+
+    /// As [`Checks::advise`].
+    async fn wait_for_hint(&self, name: &str, check: impl Future<Output = Finding>) -> std::io::Result<()> {
+        let finding = tokio::time::timeout(DEADLINE, check).await;
+        match finding.unwrap_or_else(|_late| Err(format!("no answer in {DEADLINE:?}"))) {
+            Ok(text) => print::line(format_args!("ok      {name}: {text}")),
+            Err(text) => print::line(format_args!("warning {name}: {text}")),
+        }
     }
 
     async fn wait(&mut self, name: &str, check: impl Future<Output = Finding>) -> std::io::Result<()> {
@@ -130,6 +140,22 @@ async fn registry(engines: &Engines) -> Finding {
     let registry = registry::redis::Registry::new(&redis).map_err(|error| chain(&error))?;
     let nodes = registry.nodes().await.map_err(|error| chain(&error))?;
     Ok(format!("answers, {} distributors are here", nodes.len()))
+}
+
+/// Whether the collector that the environment names takes connections. It may come later: nothing waits for it.
+async fn traces() -> Finding {
+    let endpoint = match Traces::of_environment() {
+        Traces::Off => return Ok("off: no OTEL_EXPORTER_OTLP_ENDPOINT".into()),
+        Traces::Unsupported(why) => return Err(format!("off: {why}")),
+        Traces::To(endpoint) => endpoint,
+    };
+    let unusable = || format!("OTEL_EXPORTER_OTLP_ENDPOINT {endpoint} is no URL of a collector");
+    let url = reqwest::Url::parse(&endpoint).map_err(|_not_a_url| unusable())?;
+    let host = url.host_str().zip(url.port_or_known_default()).ok_or_else(unusable)?;
+    match TcpStream::connect(host).await {
+        Ok(_connection) => Ok(format!("on, the collector at {endpoint} takes connections")),
+        Err(error) => Err(format!("on, and lost: the collector at {endpoint} cannot be reached: {error}")),
+    }
 }
 
 fn token_key(engines: &Engines) -> Finding {

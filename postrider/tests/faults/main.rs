@@ -11,6 +11,7 @@
 )]
 
 mod harness;
+mod probes;
 mod random;
 mod services;
 mod surroundings;
