@@ -5,11 +5,14 @@
 //! - [`dead`]: as `rows`, for dead letters.
 //!
 //! [`requeue`] appends dead letters again that somebody asked for, and purges old ones;
-//! [`sweep`] marks again who still has rows, and expires rows. [`stage`] is what the three have in common.
+//! [`sweep`] marks again who still has rows, and expires rows. [`stage`] is what the three have in common. What they
+//! decide is pure: [`reading`], which records are the ones a stage asked for, and [`marking`], what the flags stage asks
+//! of the engines in which order.
 
 mod dead;
 mod flags;
-mod reading;
+pub mod marking;
+pub mod reading;
 mod requeue;
 mod rows;
 mod stage;

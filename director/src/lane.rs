@@ -296,8 +296,12 @@ impl Lanes {
         }
     }
 
+    /// Ascending, so that the same inputs have the same outputs in every run.
     fn recipients(&self, wanted: impl Fn(&Lane) -> bool) -> Vec<Recipient> {
-        self.lanes.iter().filter(|(_, lane)| wanted(lane)).map(|(recipient, _)| recipient.clone()).collect()
+        let wanted = self.lanes.iter().filter(|(_, lane)| wanted(lane));
+        let mut recipients: Vec<Recipient> = wanted.map(|(recipient, _)| recipient.clone()).collect();
+        recipients.sort_unstable();
+        recipients
     }
 
     fn with_owner(

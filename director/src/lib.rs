@@ -10,7 +10,7 @@
 //!
 //! The pure core is 2 and 3: time is an argument, and nothing there waits.
 
-mod archiver;
+pub mod archiver;
 mod breaker;
 mod calls;
 mod config;

@@ -16,7 +16,7 @@ mod leave;
 mod link;
 mod metrics;
 mod poll;
-mod presence;
+pub mod presence;
 pub mod protocol;
 pub mod service;
 pub mod session;

@@ -2,11 +2,12 @@
 //! here until one of the loops below takes it, in batches:
 //! [`lease`] renews the node's lease and has everything announced again when the registry lost it; [`routes`] registers
 //! and removes; [`flags`] reads and clears; [`ends`] reads how far `parked` goes; [`sweep`] makes good the poke that
-//! never came.
+//! never came, as [`owed`] decides.
 
 pub(crate) mod ends;
 pub(crate) mod flags;
 pub(crate) mod lease;
+pub mod owed;
 pub(crate) mod routes;
 pub(crate) mod sweep;
 

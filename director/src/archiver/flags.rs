@@ -1,23 +1,16 @@
-//! The flags stage: marks the recipients of parked records `backlog` in the registry, then says how far.
-//!
-//! The order is what makes "the flag reads clean, and `flagged_upto` ≥ *p*" a proof that nothing parked below *p* is left
-//! for a recipient: `flagged_upto` moves over a record only after its recipient was marked, so at `flagged_upto` ≥ *p* the
-//! mark of every record below *p* is in the flag's past, and clean was set after it, by a session that had read the store
-//! empty that far. A registry that lost its content has lost `flagged_upto` too (`None`), and with it every proof, until
-//! this stage has marked again whoever has rows: those archived up to *a*, read **before** the scan, by the scan, and the
-//! rest by reading `parked` from *a* on.
+//! The flags stage: marks the recipients of parked records `backlog` in the registry, then says how far. Which question
+//! follows which answer, and why, is in [`super::marking`].
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use shared::log::Fetched;
 use shared::position::PartitionId;
-use shared::recipient::Recipient;
 
 use super::Archiver;
+use super::marking::{Answer, Call, Marking, Step};
 use super::stage::{self, Stage};
-use super::sweep::{self, Tempo};
+use super::sweep;
 use crate::calls::{Conflict, persist};
 use crate::consumer::{self, Assignment};
 
@@ -48,59 +41,61 @@ struct Marks {
     partition: PartitionId,
 }
 
-impl Marks {
-    /// Starts over in a registry that knows nothing of the partition.
-    async fn reset(&self) -> Result<u64, Conflict> {
-        let Archiver { flags, .. } = &self.archiver;
-        tracing::info!(partition = %self.partition, "the registry knows no flags; marking whoever has rows");
-        let upto = sweep::scan(&self.archiver, self.partition, Tempo::Fast).await?;
-        persist(self.archiver.backoff, "setting flagged_upto", || flags.advance(self.partition, None, upto))
-            .await?;
-        Ok(upto)
-    }
-}
-
 impl Stage for Marks {
     const NAME: &'static str = "flags";
 
     async fn begin(&self) -> Result<u64, Conflict> {
-        let flags = &self.archiver.flags;
-        let flagged =
-            persist(self.archiver.backoff, "reading flagged_upto", || flags.flagged_upto(self.partition));
-        match flagged.await? {
-            Some(upto) => Ok(upto),
-            None => self.reset().await,
-        }
+        self.carry_out(Marking::begin()).await
     }
 
     async fn shift(&self, batch: &[Fetched], from: u64, to: u64) -> Result<(), Conflict> {
-        let Archiver { flags, backoff, .. } = &self.archiver;
-        let marks = marks(batch);
-        persist(*backoff, "marking recipients", || flags.mark(&marks)).await?;
-        persist(*backoff, "advancing flagged_upto", || async {
-            match flags.advance(self.partition, Some(from), to).await {
-                // An advance whose answer was lost has happened.
-                Err(shared::registry::Error::Conflict)
-                    if flags.flagged_upto(self.partition).await? == Some(to) =>
-                {
-                    Ok(())
-                }
-                advanced => advanced,
-            }
-        })
-        .await
+        self.carry_out(Marking::shift(batch, from, to)).await.map(drop)
     }
 }
 
-/// The highest offset of each recipient, and one more. A record without a readable key has no recipient to mark; the rows
-/// stage makes a dead letter of it.
-fn marks(batch: &[Fetched]) -> Vec<(Recipient, u64)> {
-    let mut upto: HashMap<Recipient, u64> = HashMap::new();
-    for record in batch {
-        let key = std::str::from_utf8(&record.entry.key).ok();
-        if let Some(recipient) = key.and_then(|key| Recipient::parse_key(key).ok()) {
-            upto.insert(recipient, record.offset + 1);
+impl Marks {
+    /// As fast as the engines answer: sessions wait for it.
+    async fn carry_out(&self, (mut marking, mut call): (Marking, Call)) -> Result<u64, Conflict> {
+        loop {
+            if call == Call::ArchivedUpto {
+                tracing::info!(partition = %self.partition, "the registry knows no flags; marking whoever has rows");
+            }
+            match marking.answer(ask(&self.archiver, self.partition, &call).await) {
+                Step::Call(next) => call = next,
+                Step::Stands(upto) => return Ok(upto),
+                Step::Conflict => return Err(Conflict),
+            }
         }
     }
-    upto.into_iter().collect()
+}
+
+/// Asks until there is an answer.
+pub(super) async fn ask(archiver: &Archiver, partition: PartitionId, call: &Call) -> Answer {
+    let Archiver { inbox, flags, backoff, settings, .. } = archiver;
+    let answer = match call {
+        Call::FlaggedUpto => {
+            let read = persist(*backoff, "reading flagged_upto", || flags.flagged_upto(partition));
+            read.await.map(Answer::Upto)
+        }
+        Call::ArchivedUpto => {
+            let read = persist(*backoff, "reading archived_upto", || inbox.archived_upto(partition));
+            read.await.map(|upto| Answer::Upto(Some(upto)))
+        }
+        Call::Recipients(after) => {
+            let read = persist(*backoff, "reading recipients with rows", || {
+                inbox.recipients(partition, after.as_ref(), settings.sweep_page)
+            });
+            read.await.map(Answer::Recipients)
+        }
+        Call::Mark(marks) => {
+            let mark = persist(*backoff, "marking recipients", || flags.mark(marks));
+            mark.await.map(|()| Answer::Done)
+        }
+        Call::Advance { from, to } => {
+            let advance =
+                persist(*backoff, "advancing flagged_upto", || flags.advance(partition, *from, *to));
+            advance.await.map(|()| Answer::Done)
+        }
+    };
+    answer.unwrap_or(Answer::Conflict)
 }

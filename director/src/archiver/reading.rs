@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 /// How many seeks must show the same before it is believed that nothing is left below.
 const SEEKS: u32 = 3;
 
-/// See the module.
+/// Where one stage reads one partition; see the module.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub struct Reading {
     settle: Duration,
     /// The lowest offset that is taken.
     next: u64,
@@ -31,7 +31,7 @@ struct Doubt {
 
 /// What to do with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Offer {
+pub enum Offer {
     /// It is the next one.
     Take,
     /// It is not one that was asked for.
@@ -42,12 +42,13 @@ pub(super) enum Offer {
 
 impl Reading {
     /// The log reads from `from`.
-    pub(super) fn new(from: u64, settle: Duration) -> Self {
+    #[must_use]
+    pub fn new(from: u64, settle: Duration) -> Self {
         Self { settle, next: from, doubt: None }
     }
 
     /// Says whether the log must seek to have `to` next, and expects it.
-    pub(super) fn seek(&mut self, to: u64, now: Instant) -> bool {
+    pub fn seek(&mut self, to: u64, now: Instant) -> bool {
         let before = self.doubt.as_ref().map_or(self.next, |doubt| doubt.from.max(self.next));
         if to < before {
             self.doubt = Some(Doubt { from: before, sought: now, seeks: 1 });
@@ -56,7 +57,7 @@ impl Reading {
     }
 
     /// A record at `offset` has come.
-    pub(super) fn offer(&mut self, offset: u64, now: Instant) -> Offer {
+    pub fn offer(&mut self, offset: u64, now: Instant) -> Offer {
         if offset < self.next {
             return Offer::Skip;
         }

@@ -2,39 +2,27 @@
 //! mark without losing its `flagged_upto`; and turning expired rows into gaps.
 
 use shared::position::PartitionId;
-use shared::recipient::Recipient;
 
 use super::Archiver;
+use super::flags::ask;
+use super::marking::{Call, Marking, Step};
 use super::stage::pace;
-use crate::calls::{Conflict, persist};
+use crate::calls::persist;
 use crate::metrics;
 
-/// How fast a scan goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tempo {
-    /// As fast as the engines answer: sessions wait for it.
-    Fast,
-    /// At the rate of the settings.
-    Slow,
-}
-
-/// Marks every recipient of `partition` that has rows with how far the partition was archived before, and answers that.
-pub(super) async fn scan(archiver: &Archiver, partition: PartitionId, tempo: Tempo) -> Result<u64, Conflict> {
-    let Archiver { inbox, flags, backoff, settings, .. } = archiver;
-    let upto = persist(*backoff, "reading archived_upto", || inbox.archived_upto(partition)).await?;
-    let mut after: Option<Recipient> = None;
+/// Marks every recipient of `partition` that has rows, at the rate of the settings; answers whether it came to the end.
+async fn scan(archiver: &Archiver, partition: PartitionId) -> bool {
+    let (mut marking, mut call) = Marking::sweep();
     loop {
-        let page = persist(*backoff, "reading recipients with rows", || {
-            inbox.recipients(partition, after.as_ref(), settings.sweep_page)
-        });
-        let page = page.await?;
-        let Some(last) = page.last().cloned() else { return Ok(upto) };
-        let marks: Vec<_> = page.into_iter().map(|recipient| (recipient, upto)).collect();
-        persist(*backoff, "marking recipients with rows", || flags.mark(&marks)).await?;
-        metrics::swept(marks.len());
-        after = Some(last);
-        if tempo == Tempo::Slow {
-            tokio::time::sleep(pace(marks.len(), settings.sweep_rate)).await;
+        let answer = ask(archiver, partition, &call).await;
+        if let Call::Mark(marks) = &call {
+            metrics::swept(marks.len());
+            tokio::time::sleep(pace(marks.len(), archiver.settings.sweep_rate)).await;
+        }
+        match marking.answer(answer) {
+            Step::Call(next) => call = next,
+            Step::Stands(_) => return true,
+            Step::Conflict => return false,
         }
     }
 }
@@ -44,7 +32,7 @@ pub(super) async fn mark(archiver: &Archiver, partition: PartitionId) {
     loop {
         // Jittered, so that the partitions of a director do not scan in step.
         tokio::time::sleep(archiver.settings.sweep_ms.mul_f64(0.5 + rand::random::<f64>())).await;
-        if scan(archiver, partition, Tempo::Slow).await.is_err() {
+        if !scan(archiver, partition).await {
             tracing::debug!(%partition, "scan given up; the next one follows");
         }
     }

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use shared::delivery::SessionId;
 use shared::position::PartitionId;
-use shared::registry::{Flag, FlagReading, Flags};
+use shared::registry::{Flag, Flags};
 use shared::shutdown::Shutdown;
 use shared::store::Inbox;
 use tokio::time::Instant;
 
 use super::flags::note;
+use super::owed::{Owed, owed};
 use crate::config::SweepSettings;
 use crate::hub::{Cell, Hub};
 use crate::metrics;
@@ -83,27 +84,23 @@ impl Sweeper {
         }
         let asked: Vec<_> = cells.iter().map(|cell| (cell.recipient().clone(), cell.partition())).collect();
         let (registry, readings) = match self.flags.read(&asked).await {
-            Ok(readings) => (Registry::There, readings),
+            Ok(readings) => (Registry::There, readings.into_iter().map(Some).collect()),
             Err(error) => {
                 note(&error);
-                let unknown = FlagReading { flag: Flag::Unknown, version: 0, flagged_upto: None };
-                (Registry::Away, vec![unknown; cells.len()])
+                (Registry::Away, vec![None; cells.len()])
             }
         };
         let mut poked = 0;
         for (cell, reading) in cells.iter().zip(readings) {
-            let parked_upto = match reading {
-                // Clean, with the progress known, proves that nothing is left.
-                FlagReading { flag: Flag::Clean, flagged_upto: Some(_), .. } => continue,
-                FlagReading { flagged_upto: Some(upto), .. } => upto,
-                FlagReading { flagged_upto: None, .. } => {
-                    match self.archived(cell.partition(), archived).await {
-                        Some(upto) if upto > cell.drained_upto() => upto,
-                        Some(_) | None => continue,
-                    }
-                }
+            let parked_upto = match owed(reading) {
+                Owed::Nothing => continue,
+                Owed::Poke { parked_upto } => parked_upto,
+                Owed::WhatIsArchived => match self.archived(cell.partition(), archived).await {
+                    Some(upto) if upto > cell.drained_upto() => upto,
+                    Some(_) | None => continue,
+                },
             };
-            if reading.flag == Flag::Backlog {
+            if reading.is_some_and(|reading| reading.flag == Flag::Backlog) {
                 self.hub.presence.register(cell.id());
             }
             self.hub.input(cell.id(), Input::Poke { parked_upto });
