@@ -35,7 +35,7 @@ use self::drain::{Drain, Question};
 use self::ending::answer;
 use self::gate::Gate;
 pub use self::interface::{Acknowledging, Frame, Input, Limits, Opening, Output, State, StreamId};
-use self::window::{Content, Standing, Window};
+use self::window::{Content, Standing, Waiter, Window};
 
 /// The state machine. [`Session::step`] is its only way forward.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl Session {
             Input::StreamLost(stream) => {
                 self.gate.forget(stream);
                 for entry in self.window.entries_mut() {
-                    entry.waiting.retain(|(waiting, _)| *waiting != stream);
+                    entry.waiting.retain(|waiter| waiter.stream != stream);
                 }
             }
             Input::Acknowledge { seq } => self.acknowledge(seq, outputs),
@@ -180,19 +180,20 @@ impl Session {
             return outputs.push(answer(stream, position, Verdict::Acknowledged));
         };
         let told = matches!(entry.content, Content::Gap { .. }) && notification.is_expired(now);
+        let once_known = if told { Verdict::Expired } else { Verdict::Acknowledged };
         let verdict = match entry.standing {
-            _ if told => Verdict::Expired,
             Standing::Overdue => {
                 entry.stored = true;
                 return self.spill(stream, position, parked_upto, outputs);
             }
             Standing::Ended(rejection) if entry.position == position => {
-                rejection.map_or(Verdict::Acknowledged, Verdict::Rejected)
+                rejection.map_or(once_known, Verdict::Rejected)
             }
             Standing::Sent(_) | Standing::Flushed(_) | Standing::Again | Standing::Ended(_) => {
                 entry.parked_upto = entry.parked_upto.max(parked_upto);
-                if !entry.waiting.contains(&(stream, position)) {
-                    entry.waiting.push((stream, position));
+                let same = |waiter: &Waiter| (waiter.stream, waiter.position) == (stream, position);
+                if !entry.waiting.iter().any(same) {
+                    entry.waiting.push(Waiter { stream, position, once_known });
                 }
                 return;
             }

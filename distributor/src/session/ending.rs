@@ -7,7 +7,7 @@ use shared::position::{Cursor, Position};
 
 use super::Session;
 use super::interface::{Output, StreamId};
-use super::window::{Content, Stall, Standing};
+use super::window::{Content, Stall, Standing, Waiter};
 
 impl Session {
     /// The client has processed every frame up to `seq`, but those it wants again.
@@ -18,9 +18,7 @@ impl Session {
         for entry in self.window.entries_mut().filter(|entry| entry.seq <= seq) {
             if matches!(entry.standing, Standing::Sent(_) | Standing::Flushed(_) | Standing::Overdue) {
                 entry.standing = Standing::Ended(None);
-                for (stream, position) in entry.waiting.drain(..) {
-                    outputs.push(answer(stream, position, Verdict::Acknowledged));
-                }
+                outputs.extend(entry.waiting.drain(..).map(known));
             }
         }
         self.leave(Jump::Within, outputs);
@@ -58,11 +56,11 @@ impl Session {
                 let dead = Output::Reject { position: own, notification: notification.clone(), rejection };
                 let mut asked = false;
                 // What the frame only passed over was not refused: it ends when the cursor moves past it.
-                entry.waiting.retain(|(stream, position)| {
-                    let refused = *position == own;
+                entry.waiting.retain(|waiter| {
+                    let refused = waiter.position == own;
                     if refused {
                         asked = true;
-                        outputs.push(answer(*stream, own, Verdict::Rejected(rejection)));
+                        outputs.push(answer(waiter.stream, own, Verdict::Rejected(rejection)));
                     }
                     !refused
                 });
@@ -73,7 +71,7 @@ impl Session {
                 entry.standing = Standing::Again;
                 entry.stored = true;
                 let (spilled, upto) = (std::mem::take(&mut entry.waiting), entry.parked_upto);
-                for (stream, position) in spilled {
+                for Waiter { stream, position, .. } in spilled {
                     self.spill(stream, position, upto, outputs);
                 }
                 self.window.hold_until(now.after(self.limits.retry));
@@ -89,9 +87,9 @@ impl Session {
         for entry in self.window.entries_mut().filter(|entry| entry.standing == Standing::Overdue) {
             entry.stored |= !entry.waiting.is_empty();
             let upto = entry.parked_upto;
-            spilled.extend(entry.waiting.drain(..).map(|(stream, position)| (stream, position, upto)));
+            spilled.extend(entry.waiting.drain(..).map(|waiter| (waiter, upto)));
         }
-        for (stream, position, upto) in spilled {
+        for (Waiter { stream, position, .. }, upto) in spilled {
             self.spill(stream, position, upto, outputs);
         }
         self.spill_gate(outputs);
@@ -125,8 +123,9 @@ impl Session {
     pub(super) fn send_again(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         self.window.send_again(now, self.limits.ack_deadline, |entry| {
             if matches!(entry.content, Content::Gap { .. }) {
-                for (stream, position) in entry.waiting.drain(..) {
-                    outputs.push(answer(stream, position, Verdict::Expired));
+                let own = entry.position;
+                for waiter in entry.waiting.iter_mut().filter(|waiter| waiter.position == own) {
+                    waiter.once_known = Verdict::Expired;
                 }
             }
             outputs.push(Output::Send(entry.frame()));
@@ -136,7 +135,7 @@ impl Session {
     /// The session is over: everything is given back.
     pub(super) fn end(&mut self, outputs: &mut Vec<Output>) {
         self.window.close(|entry| {
-            let gone = |(stream, position)| answer(stream, position, Verdict::Gone);
+            let gone = |Waiter { stream, position, .. }| answer(stream, position, Verdict::Gone);
             outputs.extend(entry.waiting.into_iter().map(gone));
         });
         for (position, gated) in self.gate.take_all() {
@@ -148,9 +147,7 @@ impl Session {
     /// Moves the cursor past what ended, and has it deleted where it may be stored.
     fn leave(&mut self, jump: Jump, outputs: &mut Vec<Output>) {
         let stored = self.window.settle(|entry| {
-            for (stream, position) in entry.waiting {
-                outputs.push(answer(stream, position, Verdict::Acknowledged));
-            }
+            outputs.extend(entry.waiting.into_iter().map(known));
         });
         if stored || jump == Jump::Beyond {
             outputs.push(Output::Delete(self.window.acked()));
@@ -163,6 +160,11 @@ impl Session {
 enum Jump {
     Within,
     Beyond,
+}
+
+/// The verdict for who waited until the client had the frame.
+fn known(Waiter { stream, position, once_known }: Waiter) -> Output {
+    answer(stream, position, once_known)
 }
 
 /// A verdict as an output.

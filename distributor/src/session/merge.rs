@@ -8,13 +8,12 @@ use shared::delivery::Verdict;
 use shared::notification::Notification;
 use shared::position::Position;
 use shared::store::{GapCause, GapRow};
-use smallvec::SmallVec;
 
 use super::Session;
 use super::drain::Item;
 use super::gate::Gated;
-use super::interface::{Frame, Output};
-use super::window::{Content, Waiting};
+use super::interface::{Frame, Output, StreamId};
+use super::window::{Content, Waiter, Waiting};
 
 /// Where the gap of expired positions that may still grow stands in the outputs of this step.
 type Growing = Option<usize>;
@@ -87,7 +86,7 @@ impl Session {
         let position = item.position();
         let parked_upto = gated.as_ref().map_or(0, |gated| gated.parked_upto);
         let waiting: Waiting =
-            gated.iter().flat_map(|gated| &gated.streams).map(|stream| (*stream, position)).collect();
+            gated.iter().flat_map(|gated| &gated.streams).map(|stream| has_it(*stream, position)).collect();
         match item {
             Item::Row(position, notification) => {
                 self.send_notification(
@@ -114,16 +113,16 @@ impl Session {
         growing: &mut Growing,
         outputs: &mut Vec<Output>,
     ) {
-        let waiting = gated.streams.iter().map(|stream| (*stream, position)).collect();
+        let waiting = gated.streams.iter().map(|stream| has_it(*stream, position)).collect();
         let what = (position, gated.parked_upto, gated.notification);
         self.send_notification(what, (waiting, false), now, growing, outputs);
     }
 
-    /// Sends a notification, or, when it is past its expiry, tells that it will never come.
+    /// Sends a notification, or, when it is past its expiry, tells that it will never come: it ends when the client knows.
     fn send_notification(
         &mut self,
         (position, parked_upto, notification): (Position, u64, Arc<Notification>),
-        (waiting, stored): (Waiting, bool),
+        (mut waiting, stored): (Waiting, bool),
         now: Timestamp,
         growing: &mut Growing,
         outputs: &mut Vec<Output>,
@@ -138,17 +137,18 @@ impl Session {
                 outputs,
             );
         }
-        for (stream, position) in waiting {
-            outputs.push(Output::Verdict { stream, position, verdict: Verdict::Expired });
+        for waiter in &mut waiting {
+            waiter.once_known = Verdict::Expired;
         }
-        let wider = growing.and_then(|at| self.window.widen_gap(position, stored).zip(outputs.get_mut(at)));
-        if let Some((frame, output)) = wider {
+        if let Some(output) = growing.and_then(|at| outputs.get_mut(at))
+            && let Some(frame) = self.window.widen_gap(position, parked_upto, (&mut waiting, stored))
+        {
             *output = Output::Send(frame);
             return;
         }
         let content = Content::Gap { cause: GapCause::Expired, count: 1, first: position };
         *growing = Some(outputs.len());
-        self.send((position, parked_upto, content), (SmallVec::new(), stored), now, outputs);
+        self.send((position, parked_upto, content), (waiting, stored), now, outputs);
     }
 
     fn send(
@@ -162,4 +162,9 @@ impl Session {
         let frame = self.window.push(position, parked_upto, content, owed, overdue_at);
         outputs.push(Output::Send(frame));
     }
+}
+
+/// Who waits for the client to have what stands at `position`.
+fn has_it(stream: StreamId, position: Position) -> Waiter {
+    Waiter { stream, position, once_known: Verdict::Acknowledged }
 }

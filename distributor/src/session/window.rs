@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::clock::Timestamp;
-use shared::delivery::Rejection;
+use shared::delivery::{Rejection, Verdict};
 use shared::notification::Notification;
 use shared::position::{Cursor, Position};
 use shared::store::GapCause;
@@ -18,8 +18,18 @@ use smallvec::SmallVec;
 
 use super::interface::{Frame, StreamId};
 
-/// Whom a verdict is owed, and on which position: a frame also answers for positions that it passed over.
-pub(super) type Waiting = SmallVec<[(StreamId, Position); 1]>;
+/// A director's stream to which a verdict is owed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Waiter {
+    pub(super) stream: StreamId,
+    /// A frame also answers for positions that it passed over.
+    pub(super) position: Position,
+    /// What to say once the client has the frame: that it was told in a gap is a verdict of its own.
+    pub(super) once_known: Verdict,
+}
+
+/// Whom verdicts are owed when a frame ends.
+pub(super) type Waiting = SmallVec<[Waiter; 1]>;
 
 /// What a frame carries.
 #[derive(Clone, Debug)]
@@ -139,12 +149,20 @@ impl Window {
         frame
     }
 
-    /// Widens the gap sent last by `count` positions up to `last`; answers the frame in its new form.
-    pub(super) fn widen_gap(&mut self, last: Position, stored: bool) -> Option<Frame> {
+    /// Widens the gap sent last by one position, `last`, and takes over who waits for that; answers the frame in its new
+    /// form. `None`, and nothing done, when what was sent last is no gap.
+    pub(super) fn widen_gap(
+        &mut self,
+        last: Position,
+        parked_upto: u64,
+        (waiting, stored): (&mut Waiting, bool),
+    ) -> Option<Frame> {
         let entry = self.entries.back_mut()?;
         let Content::Gap { count, .. } = &mut entry.content else { return None };
         *count += 1;
         entry.position = last;
+        entry.parked_upto = entry.parked_upto.max(parked_upto);
+        entry.waiting.append(waiting);
         entry.stored |= stored;
         self.passed = Cursor::after(last);
         Some(entry.frame())
