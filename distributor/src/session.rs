@@ -189,7 +189,11 @@ impl Session {
             Standing::Ended(rejection) if entry.position == position => {
                 rejection.map_or(once_known, Verdict::Rejected)
             }
-            Standing::Sent(_) | Standing::Flushed(_) | Standing::Again | Standing::Ended(_) => {
+            Standing::Sent(_)
+            | Standing::Flushed(_)
+            | Standing::Outlived(_)
+            | Standing::Again
+            | Standing::Ended(_) => {
                 entry.parked_upto = entry.parked_upto.max(parked_upto);
                 let same = |waiter: &Waiter| (waiter.stream, waiter.position) == (stream, position);
                 if !entry.waiting.iter().any(same) {

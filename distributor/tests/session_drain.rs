@@ -77,9 +77,11 @@ fn an_unknown_flag_is_cleared_only_when_the_progress_of_flags_is_known_and_reach
 }
 
 #[test]
-fn a_poke_drains_again_and_an_old_one_does_not() {
+fn a_poke_drains_again_and_an_old_one_only_looks_at_the_flag() {
     let mut driven = Driven::live(wide(0), 5);
-    assert!(driven.step(Input::Poke { parked_upto: 5 }).is_empty());
+    assert_eq!(driven.step(Input::Poke { parked_upto: 5 }), ["flag?"]);
+    assert_eq!(driven.session.state(), State::Live);
+    assert!(driven.step(flag(Flag::Clean, 5, 5)).is_empty());
     assert_eq!(driven.step(Input::Poke { parked_upto: 6 }), ["flag?"]);
     assert_eq!(driven.session.state(), State::Draining);
     assert_eq!(driven.step(flag(Flag::Backlog, 6, 6)), ["page? 0"]);
@@ -204,5 +206,21 @@ fn a_flag_that_moved_on_is_looked_at_again_with_the_next_poke() {
     assert_eq!(driven.step(flag(Flag::Backlog, 8, 9)), ["page? 0"]);
     assert_eq!(driven.step(page(&[], false, 9)), ["clear 8"]);
     driven.step(Input::FlagCleared { cleared: true });
-    assert!(driven.step(Input::Poke { parked_upto: 8 }).is_empty(), "known to be clean");
+    assert_eq!(driven.step(Input::Poke { parked_upto: 8 }), ["flag?"]);
+    assert!(driven.step(flag(Flag::Clean, 8, 9)).is_empty(), "it is clean");
+}
+
+#[test]
+fn what_is_left_of_a_lost_deletion_is_deleted_when_it_is_marked_again() {
+    let mut driven = Driven::draining(wide(0), 5);
+    assert_eq!(driven.step(page(&[2], false, 5)), ["send 1:2", "drained 1"]);
+    assert_eq!(driven.step(Input::Acknowledge { seq: 1 }), ["delete 3", "clear 5"]);
+    driven.step(Input::FlagCleared { cleared: true });
+    for _lost_again in 0..2 {
+        // The deletion never came to the store; the slow scan found the row and marked it.
+        assert_eq!(driven.step(Input::Poke { parked_upto: 5 }), ["flag?"]);
+        assert_eq!(driven.step(flag(Flag::Backlog, 5, 5)), ["page? 3"]);
+        assert_eq!(driven.step(page(&[], false, 5)), ["delete 3", "clear 5"]);
+        driven.step(Input::FlagCleared { cleared: true });
+    }
 }

@@ -96,8 +96,23 @@ fn a_flushed_frame_is_acknowledged_after_its_grace() {
     driven.record(A, 1, 0);
     driven.record(A, 2, 0);
     assert!(driven.step(Input::Flushed { seq: 1 }).is_empty());
+    assert!(driven.wait().is_empty(), "a moment longer");
     assert_eq!(driven.wait(), ["acknowledged 1 to 1"]);
     assert_eq!(driven.wait(), ["spilled 2 to 1", "probe"], "what was never flushed is overdue");
+}
+
+#[test]
+fn a_node_that_was_stopped_hears_of_a_dead_connection_before_its_grace_counts() {
+    let mut opening = wide(0);
+    opening.acknowledging = Acknowledging::Grace;
+    let mut driven = Driven::live(opening, 0);
+    driven.record(A, 1, 0);
+    driven.step(Input::Flushed { seq: 1 });
+    for _stopped_again in 0..3 {
+        driven.now = driven.now.after(Duration::from_secs(60));
+        assert!(driven.step(Input::Tick).is_empty(), "the timer comes first");
+    }
+    assert_eq!(driven.step(Input::End), ["gone 1 to 1"]);
 }
 
 #[test]

@@ -179,15 +179,13 @@ impl Drain {
         self.end == End::Known
     }
 
-    /// Something was parked below `upto`. When that is drained already, the flag may still say otherwise: look again.
+    /// Something was parked below `upto`. When that is drained already, the flag says otherwise by now, or did: look again.
     pub(super) fn poked(&mut self, upto: u64) {
         if upto > self.need {
             self.need = upto;
             self.ask_at_once();
         }
-        if upto <= self.proved && self.reading.is_none_or(|reading| reading.flag != Flag::Clean) {
-            self.recheck = true;
-        }
+        self.recheck |= upto <= self.proved;
     }
 
     /// The next question need not wait.
@@ -202,6 +200,10 @@ impl Drain {
         (self.flag_tried, self.flag_answered) = (true, true);
         self.reading = reading;
         let Some(FlagReading { flag, flagged_upto: Some(upto), .. }) = reading else { return };
+        if flag == Flag::Backlog && self.recheck {
+            // All is proved and something is marked: a deletion may have been lost with its node.
+            self.deleted_at = None;
+        }
         if flag == Flag::Clean {
             self.proved = self.proved.max(upto);
             self.recheck = false;

@@ -16,9 +16,12 @@ impl Session {
             return;
         }
         for entry in self.window.entries_mut().filter(|entry| entry.seq <= seq) {
-            if matches!(entry.standing, Standing::Sent(_) | Standing::Flushed(_) | Standing::Overdue) {
-                entry.standing = Standing::Ended(None);
-                outputs.extend(entry.waiting.drain(..).map(known));
+            match entry.standing {
+                Standing::Again | Standing::Ended(_) => {}
+                Standing::Sent(_) | Standing::Flushed(_) | Standing::Outlived(_) | Standing::Overdue => {
+                    entry.standing = Standing::Ended(None);
+                    outputs.extend(entry.waiting.drain(..).map(known));
+                }
             }
         }
         self.leave(Jump::Within, outputs);

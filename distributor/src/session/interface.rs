@@ -19,7 +19,8 @@ pub struct StreamId(pub u64);
 pub enum Acknowledging {
     /// The client says so (WebSocket, long-poll).
     Explicit,
-    /// The client says so, or a flushed frame's connection lived on for the grace period (SSE).
+    /// The client says so, or a flushed frame's connection lived on for the grace period (SSE), and a moment longer, so
+    /// that a node that was stopped meanwhile hears of its death first.
     Grace,
 }
 

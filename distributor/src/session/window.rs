@@ -38,13 +38,22 @@ pub(super) enum Content {
     Gap { cause: GapCause, count: u64, first: Position },
 }
 
+/// How long after its grace a frame counts as acknowledged. A node that was stopped wakes with every timer due, before it
+/// has heard which connections died meanwhile (ADR 0009); this leaves it the time to hear.
+const HEARING: Duration = Duration::from_millis(250);
+
+/// What comes later than this after [`HEARING`] comes from a node that was stopped once more.
+const HEARING_LATE: Duration = Duration::from_secs(1);
+
 /// How a frame stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// Sent; overdue from then on.
     Sent(Timestamp),
-    /// Handed to the operating system; counts as acknowledged from then on, if the connection lives.
+    /// Handed to the operating system; its grace is over then, if the connection lives.
     Flushed(Timestamp),
+    /// Its grace was over then; counts as acknowledged when the node still has not heard that the connection died.
+    Outlived(Timestamp),
     /// Its deadline passed; whoever waited was told `spilled`.
     Overdue,
     /// The client wants it again, later.
@@ -222,10 +231,25 @@ impl Window {
         }
     }
 
-    /// The highest sequence number whose grace is over at `now`.
-    pub(super) fn graced(&self, now: Timestamp) -> Option<u64> {
-        let over = |entry: &&Entry| matches!(entry.standing, Standing::Flushed(until) if until <= now);
-        self.entries.iter().filter(over).map(|entry| entry.seq).max()
+    /// The highest sequence number whose connection has outlived its grace at `now`.
+    pub(super) fn graced(&mut self, now: Timestamp) -> Option<u64> {
+        let mut graced = None;
+        for entry in &mut self.entries {
+            match entry.standing {
+                Standing::Flushed(until) if until <= now => entry.standing = Standing::Outlived(now),
+                Standing::Outlived(at) if now.since(at) > HEARING + HEARING_LATE => {
+                    entry.standing = Standing::Outlived(now);
+                }
+                Standing::Outlived(at) if now.since(at) >= HEARING => graced = graced.max(Some(entry.seq)),
+                Standing::Sent(_)
+                | Standing::Flushed(_)
+                | Standing::Outlived(_)
+                | Standing::Overdue
+                | Standing::Again
+                | Standing::Ended(_) => {}
+            }
+        }
+        graced
     }
 
     /// Marks what is overdue at `now`. Answers whether that is news: the client has just become slow.
@@ -276,6 +300,7 @@ impl Window {
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let due = |entry: &Entry| match entry.standing {
             Standing::Sent(until) | Standing::Flushed(until) => Some(until),
+            Standing::Outlived(at) => Some(at.after(HEARING)),
             Standing::Overdue | Standing::Again | Standing::Ended(_) => None,
         };
         self.entries.iter().filter_map(due).chain(self.again_at).min()
