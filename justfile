@@ -20,6 +20,14 @@ listen *arguments:
 test *arguments:
     scripts/test {{arguments}}
 
+# The pipeline's own code in simulated time, under every trouble a seed can draw: just simulate 1000000
+simulate *arguments:
+    scripts/simulate {{arguments}}
+
+# Breaks the code on purpose, patch by patch of mutants/, and demands that a test notices each
+mutants *names:
+    scripts/mutants {{names}}
+
 # Everything that must pass before a merge
 ci:
     .ci/run
