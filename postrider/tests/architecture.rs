@@ -337,6 +337,30 @@ fn every_guarantee_names_tests_that_exist() {
     none(&broken);
 }
 
+#[test]
+fn every_mutant_applies_and_names_a_test_that_exists() {
+    let sources = sources();
+    let mut patches: Vec<PathBuf> =
+        std::fs::read_dir(root().join("mutants")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    patches.sort();
+    assert!(patches.len() >= 6, "only {} mutants", patches.len());
+    let mut broken = Vec::new();
+    for patch in patches {
+        let text = std::fs::read_to_string(&patch).unwrap();
+        let name = patch.file_name().unwrap().to_string_lossy();
+        let test = text.lines().find_map(|line| line.strip_prefix("Test: ")?.rsplit(' ').next());
+        if !test.is_some_and(|test| sources.iter().any(|source| source.has_test(test))) {
+            broken.push(format!("{name} names {test:?}, which is not there"));
+        }
+        let mut check = std::process::Command::new("git");
+        let check = check.arg("apply").arg("--check").arg(&patch).current_dir(root());
+        if !check.status().unwrap().success() {
+            broken.push(format!("{name} does not apply"));
+        }
+    }
+    none(&broken);
+}
+
 /// Whether there is a file of this name: a Rust file by the end of its path, or any other from the root.
 fn is_there(name: &str, sources: &[Source]) -> bool {
     sources.iter().any(|source| source.path.ends_with(name)) || root().join(name).exists()
