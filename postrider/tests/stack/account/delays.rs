@@ -87,19 +87,20 @@ pub fn measure(book: &Book, steady_at: Duration, outages: &[Outage], counts: imp
 fn recovered_in(spans: &[(Duration, Duration)], healed: Duration, good: Duration) -> Option<Duration> {
     const STEP: Duration = Duration::from_millis(250);
     let last = spans.last()?.0;
+    // Those accepted longer ago than is good, and when the last of them was through.
+    let (mut overdue, mut through) = (0, Duration::ZERO);
     let mut from = healed;
     while from <= last {
-        let to = from + WINDOW;
-        let overdue = |(accepted, acknowledged): &&(Duration, Duration)| {
-            *accepted < from && *acknowledged > from && *accepted + good < from
-        };
-        let delays: Vec<_> = spans
-            .iter()
-            .filter(|(accepted, _)| (from..to).contains(accepted))
-            .map(|(accepted, acknowledged)| *acknowledged - *accepted)
-            .collect();
-        if !delays.is_empty() && Quantiles::of(delays).p99 <= good && !spans.iter().any(|span| overdue(&span))
+        while let Some((_, acknowledged)) = spans.get(overdue).filter(|(accepted, _)| *accepted + good < from)
         {
+            through = through.max(*acknowledged);
+            overdue += 1;
+        }
+        let index = |at: Duration| spans.partition_point(|(accepted, _)| *accepted < at);
+        let window = &spans[index(from)..index(from + WINDOW)];
+        let delays: Vec<_> =
+            window.iter().map(|(accepted, acknowledged)| *acknowledged - *accepted).collect();
+        if !delays.is_empty() && through <= from && Quantiles::of(delays).p99 <= good {
             return Some(from - healed);
         }
         from += STEP;
