@@ -11,6 +11,7 @@
 )]
 
 mod harness;
+mod log_port;
 mod probes;
 mod random;
 mod services;

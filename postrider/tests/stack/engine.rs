@@ -3,7 +3,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rand::Rng as _;
@@ -13,7 +12,7 @@ use super::PATIENCE;
 use super::disk::Disk;
 use super::fence::Fence;
 use super::probe;
-use super::process::{Process, tail};
+use super::process::{Process, dying_with_us, tail};
 use super::proxy::Proxy;
 
 /// Which program.
@@ -126,11 +125,11 @@ impl Engine {
         let mut command = match &self.fence {
             Some(fence) => {
                 let [program, arguments @ ..] = fence.prefix();
-                let mut command = Command::new(program);
+                let mut command = dying_with_us(program);
                 command.args(arguments).arg(script);
                 command
             }
-            None => Command::new(script),
+            None => dying_with_us(script),
         };
         command.arg("run").arg(self.kind.name()).arg(&self.dir);
         command.arg(format!("host={}", self.listens.ip())).arg(format!("port={}", self.listens.port()));
@@ -143,7 +142,8 @@ impl Engine {
 
     /// Waits until it answers.
     pub async fn settled(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
+        // Several brokers on a machine that builds something else take their time.
+        let deadline = Instant::now() + 3 * PATIENCE;
         while let Err(silence) = self.answers().await {
             self.process.as_mut().expect("it was started").must_live();
             assert!(

@@ -1,5 +1,6 @@
 //! One process that the harness started: hurt by signals, stopped by its id when it is dropped.
 
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -19,6 +20,14 @@ pub struct Process {
     log: PathBuf,
     /// What asks it to end by itself when it is dropped; none kills at once.
     goodbye: Option<Signal>,
+}
+
+/// A command that the kernel kills should this process be killed before it can drop anything. (Postgres, which changes
+/// its user, loses that.)
+pub fn dying_with_us(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(program);
+    command
 }
 
 impl Process {

@@ -1,7 +1,6 @@
 //! One instance of a service as a process: its settings, where it says it listens, the same settings again after a death.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -9,7 +8,7 @@ use serde_json::Value;
 use super::PATIENCE;
 use super::clock;
 use super::part::Part;
-use super::process::{Process, tail};
+use super::process::{Process, dying_with_us, tail};
 
 /// A service, running or dead.
 pub struct Service {
@@ -53,7 +52,7 @@ impl Service {
     pub fn start(&mut self) {
         // A file of an earlier life would be taken for this one's.
         let _absent = std::fs::remove_file(&self.address_file);
-        let mut command = Command::new(program(self.program));
+        let mut command = dying_with_us(program(self.program));
         command.args(&self.arguments).arg("--address-file").arg(&self.address_file);
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(off_by_s) = self.clock_off_s {

@@ -233,7 +233,12 @@ impl Stack {
 
     /// Where services find one of the stack's own engines.
     pub fn address_of(&mut self, part: Part) -> SocketAddr {
-        self.engines.of(part)[0].address()
+        self.addresses_of(part)[0]
+    }
+
+    /// Where services find each of them.
+    pub fn addresses_of(&mut self, part: Part) -> Vec<SocketAddr> {
+        self.engines.of(part).iter().map(|engine| engine.address()).collect()
     }
 
     fn service(&self, part: Part) -> &Service {

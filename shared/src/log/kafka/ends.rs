@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 
@@ -16,7 +16,7 @@ use crate::config::KafkaSettings;
 use crate::position::PartitionId;
 use crate::topic::Topic;
 
-/// A partition whose leader just changed is asked for again so often, in a round, with this pause.
+/// A partition whose leader just changed is asked for again so often at most, in a round, with this pause.
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(50);
 /// Most requests that wait for the next round.
@@ -100,17 +100,25 @@ impl Asker {
     }
 
     fn round(&self, waiting: BTreeMap<(Topic, PartitionId), Vec<Answer>>) {
-        let mut asked = self.ask(waiting.keys().copied());
+        let deadline = Instant::now() + self.patience;
+        let mut asked = self.ask(waiting.keys().copied(), self.patience);
         for _ in 1..TRIES {
             let settled = match &asked {
                 Ok(list) => list.elements().iter().all(|element| element.error().is_ok()),
                 Err(_) => false,
             };
-            if settled {
+            // Whoever waits for this round does so no longer than that.
+            let left = deadline.saturating_duration_since(Instant::now());
+            if settled || left <= PAUSE {
                 break;
             }
             std::thread::sleep(PAUSE);
-            asked = self.ask(waiting.keys().copied());
+            // The driver asks whom it remembers as the leader, and nobody reminds this client, which reads no topic.
+            if let Err(error) = counts(self.client.client(), &self.names, left - PAUSE) {
+                tracing::debug!(%error, "who leads the partitions is not known");
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            asked = self.ask(waiting.keys().copied(), left.max(PAUSE));
         }
         for ((topic, partition), answers) in waiting {
             for answer in answers {
@@ -127,20 +135,27 @@ impl Asker {
     fn ask(
         &self,
         partitions: impl Iterator<Item = (Topic, PartitionId)>,
+        patience: Duration,
     ) -> Result<TopicPartitionList, KafkaError> {
         let mut list = TopicPartitionList::new();
         for (topic, partition) in partitions {
             list.add_partition_offset(self.names.get(topic), partition.0.cast_signed(), Offset::End)?;
         }
-        self.client.offsets_for_times(list, self.patience)
+        self.client.offsets_for_times(list, patience)
     }
 }
 
 fn end_in(list: &TopicPartitionList, topic: &str, partition: PartitionId) -> Result<u64, Error> {
     let element = list
         .find_partition(topic, partition.0.cast_signed())
-        .ok_or_else(|| Error::Rejected("the broker did not answer for the partition".into()))?;
-    element.error().map_err(failed)?;
+        .ok_or_else(|| Error::Unavailable(Some("the broker did not answer for the partition".into())))?;
+    element.error().map_err(|error| match error.rdkafka_error_code() {
+        // It was there when we started: a broker that just came up, or lost its leader, does not know it yet.
+        Some(Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::UnknownTopic) => {
+            Error::Unavailable(Some(Box::new(error)))
+        }
+        _ => failed(error),
+    })?;
     match element.offset() {
         Offset::Offset(end) => u64::try_from(end).map_err(|error| Error::Unavailable(Some(error.into()))),
         other => Err(Error::Unavailable(Some(format!("the broker answered {other:?}").into()))),
