@@ -7,7 +7,6 @@ use http::{HeaderMap, header};
 use moka::sync::Cache;
 use shared::clock::{Clock, Timestamp};
 use shared::credential::ApiSecret;
-use shared::recipient::TenantId;
 use shared::store::{ApiKey, ApiKeys};
 use tokio::sync::Semaphore;
 
@@ -49,17 +48,17 @@ impl Authenticator {
         }
     }
 
-    /// The tenant whose key the request carries.
+    /// The key that the request carries, and with it its tenant.
     ///
     /// # Errors
     /// [`Reason::Unauthorized`], the same for every kind of bad key; [`Reason::CredentialsUnavailable`] when the store
     /// is away and the key is not cached, for then nobody knows.
-    pub(crate) async fn tenant(&self, headers: &HeaderMap) -> Result<TenantId, Refusal> {
+    pub(crate) async fn key(&self, headers: &HeaderMap) -> Result<Arc<ApiKey>, Refusal> {
         let secret = presented(headers).ok_or_else(refused)?;
         let key = self.find(&secret.hash()).await?.ok_or_else(refused)?;
         let now = self.clock.now();
         let live = key.revoked.is_none() && key.expires.is_none_or(|expires| now < expires);
-        if secret.opens(&key) && live { Ok(key.tenant.clone()) } else { Err(refused()) }
+        if secret.opens(&key) && live { Ok(key) } else { Err(refused()) }
     }
 
     async fn find(&self, hash: &Hash) -> Result<Option<Arc<ApiKey>>, Refusal> {

@@ -48,6 +48,24 @@ pub struct Config {
     pub source_prefix: String,
     /// How producers' keys are looked up.
     pub keys: KeySettings,
+    /// Looking at dead letters, and deciding about them.
+    pub dead_letters: DeadLetterSettings,
+}
+
+/// `[receiver.dead_letters]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeadLetterSettings {
+    /// How many a list has that does not say.
+    pub page: u32,
+    /// Most that a list may ask for.
+    pub page_most: u32,
+    /// Most that one request requeues or discards; the answer says that there may be more.
+    pub changed: u32,
+    /// How far a dry run counts.
+    pub counted: u32,
+    /// Memory that showing a whole one reserves of `in_flight_bytes`. Past that: 503.
+    pub answer_bytes: usize,
 }
 
 /// `[receiver.keys]`: the cache in front of the store's keys.
@@ -95,7 +113,14 @@ impl Default for Config {
             zero_ttl_ms: Duration::from_secs(10),
             source_prefix: "/v1/".into(),
             keys: KeySettings::default(),
+            dead_letters: DeadLetterSettings::default(),
         }
+    }
+}
+
+impl Default for DeadLetterSettings {
+    fn default() -> Self {
+        Self { page: 50, page_most: 500, changed: 1000, counted: 10_000, answer_bytes: 4 * 1024 * 1024 }
     }
 }
 
@@ -135,6 +160,7 @@ impl Section for Config {
     fn check(&self, mistakes: &mut Mistakes) {
         self.http.check(mistakes);
         self.keys.check(mistakes);
+        self.dead_letters.check(self.in_flight_bytes, mistakes);
         if self.deadline_ms.is_zero() {
             mistakes.report("deadline_ms", "must be above zero");
         }
@@ -156,6 +182,16 @@ impl Section for Config {
         if self.source_prefix.len() > 256 || !self.source_prefix.bytes().all(sound) {
             mistakes.report("source_prefix", "must be at most 256 bytes of a URI reference");
         }
+    }
+}
+
+impl DeadLetterSettings {
+    fn check(&self, in_flight_bytes: usize, mistakes: &mut Mistakes) {
+        mistakes.within("dead_letters.page_most", self.page_most, 1..=10_000);
+        mistakes.within("dead_letters.page", self.page, 1..=self.page_most);
+        mistakes.within("dead_letters.changed", self.changed, 1..=100_000);
+        mistakes.within("dead_letters.counted", self.counted, 1..=1_000_000);
+        mistakes.within("dead_letters.answer_bytes", self.answer_bytes, 1024..=in_flight_bytes);
     }
 }
 
@@ -191,6 +227,6 @@ mod tests {
         let mut sources = Sources::load(None, &overrides).unwrap();
         let _config: Config = sources.section();
         let Err(Error::Mistakes(found)) = sources.finish() else { panic!("accepted") };
-        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found.len(), 3, "{found:?}");
     }
 }

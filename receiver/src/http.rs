@@ -7,6 +7,7 @@
 mod answer;
 mod batch;
 mod body;
+mod dead_letters;
 mod fields;
 mod intake;
 mod openapi;
@@ -28,10 +29,14 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use shared::clock::Clock;
 use shared::log::Appender;
+use shared::store::DeadReview;
 use tokio::sync::Semaphore;
 
+pub use dead_letters::change::Changed;
+pub use dead_letters::letter::{Coordinates, Header, Letter, WholeLetter};
 pub use openapi::document;
 
+use self::dead_letters::change;
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::refusal::{Reason, Refusal};
@@ -41,6 +46,7 @@ pub(crate) struct Edge {
     pub(crate) config: Config,
     pub(crate) authenticator: Authenticator,
     pub(crate) log: Arc<dyn Appender>,
+    pub(crate) dead_letters: Arc<dyn DeadReview>,
     pub(crate) clock: Arc<dyn Clock>,
     /// One permit a byte of [`Config::in_flight_bytes`].
     pub(crate) memory: Arc<Semaphore>,
@@ -53,6 +59,11 @@ pub(crate) fn router(edge: Arc<Edge>, address: SocketAddr) -> Router {
         .route("/v1/notifications/batch", post(batch::publish_batch))
         .route("/v1/to/{recipient}", post(to::publish_to))
         .route_layer(from_fn(traced::request))
+        .route("/v1/dead-letters", get(dead_letters::list))
+        .route("/v1/dead-letters/requeue", post(change::requeue_many))
+        .route("/v1/dead-letters/discard", post(change::discard_many))
+        .route("/v1/dead-letters/{id}", get(dead_letters::show).delete(change::discard_one))
+        .route("/v1/dead-letters/{id}/requeue", post(change::requeue_one))
         .with_state(edge)
         .route("/", get(move || async move { root::welcome(address) }))
         .route("/openapi.json", get(openapi::serve))
@@ -68,6 +79,10 @@ async fn measure(request: Request, next: Next) -> Response {
         Some("/v1/notifications") => "publish",
         Some("/v1/notifications/batch") => "batch",
         Some("/v1/to/{recipient}") => "to",
+        Some("/v1/dead-letters") => "dead_letters",
+        Some("/v1/dead-letters/{id}") => "dead_letter",
+        Some("/v1/dead-letters/requeue" | "/v1/dead-letters/{id}/requeue") => "requeue",
+        Some("/v1/dead-letters/discard") => "discard",
         Some("/") => "root",
         Some("/openapi.json") => "openapi",
         Some(_) | None => "unknown",

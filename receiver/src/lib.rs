@@ -22,6 +22,6 @@ pub mod refusal;
 mod service;
 mod trace;
 
-pub use config::{Config, KeySettings};
+pub use config::{Config, DeadLetterSettings, KeySettings};
 pub use error::Error;
 pub use service::{Ports, Service};

@@ -21,7 +21,8 @@ fn main() -> ExitCode {
         config.http.connections = Descriptors::provide_or_warn(config.http.connections);
         let log = process.connect("kafka", async || Log::connect(&log, &kafka).await).await?;
         let store = Store::connect(&postgres, &store)?;
-        let ports = Ports { appender: log, keys: store, clock: Arc::new(SystemClock) };
+        let clock = Arc::new(SystemClock);
+        let ports = Ports { appender: log, keys: store.clone(), dead_letters: store, clock };
         let service = Service::bind(config, ports).await?;
         process.announce(&[("receiver", service.address())])?;
         process.serve(service.readiness(), async |shutdown| service.run(shutdown).await).await

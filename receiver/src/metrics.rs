@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use shared::store::DeadChange;
 
 const REQUESTS: &str = "postrider_receiver_requests";
 const REQUEST_SECONDS: &str = "postrider_receiver_request_seconds";
@@ -10,6 +11,7 @@ const ACCEPTED: &str = "postrider_receiver_accepted";
 const REFUSED: &str = "postrider_receiver_refused";
 const APPEND_SECONDS: &str = "postrider_receiver_append_seconds";
 const IN_FLIGHT: &str = "postrider_receiver_in_flight_bytes";
+const DEAD_LETTERS_CHANGED: &str = "postrider_receiver_dead_letters_changed";
 const KEY_LOOKUPS: &str = "postrider_receiver_key_lookups";
 
 /// Describes them, and shows the gauges before anything happened.
@@ -20,6 +22,10 @@ pub(crate) fn describe() {
     describe_counter!(REFUSED, "refusals, batch items included, by problem code");
     describe_histogram!(APPEND_SECONDS, Unit::Seconds, "from append to the log's answer");
     describe_gauge!(IN_FLIGHT, Unit::Bytes, "memory reserved by requests under way");
+    describe_counter!(
+        DEAD_LETTERS_CHANGED,
+        "dead letters that were asked to be requeued, or discarded, by change"
+    );
     describe_counter!(KEY_LOOKUPS, "questions about an API key, by who answered");
     gauge!(IN_FLIGHT).set(0.0);
 }
@@ -47,6 +53,14 @@ pub(crate) fn reserved(bytes: usize) {
 
 pub(crate) fn released(bytes: usize) {
     gauge!(IN_FLIGHT).decrement(bytes as f64);
+}
+
+pub(crate) fn dead_letters_changed(change: DeadChange, count: u64) {
+    let change = match change {
+        DeadChange::Requeue => "requeue",
+        DeadChange::Discard => "discard",
+    };
+    counter!(DEAD_LETTERS_CHANGED, "change" => change).increment(count);
 }
 
 pub(crate) fn key_lookup(answered_by: &'static str) {

@@ -85,6 +85,22 @@ pub enum Reason {
     PartlyAccepted,
     /// The request's deadline passed.
     DeadlineExceeded,
+    /// The store is away or too slow.
+    StoreUnavailable,
+    /// The store refuses: an operator must look.
+    StoreRefused,
+    /// A change of many dead letters that does not say which.
+    FilterMissing,
+    /// A filter's value breaks its grammar.
+    FilterInvalid,
+    /// No such dead letter in this tenant.
+    DeadLetterNotFound,
+    /// A dead letter that is no whole notification cannot be requeued.
+    DeadLetterUnfit,
+    /// A dead letter that was discarded cannot be requeued.
+    DeadLetterDiscarded,
+    /// A dead letter that was requeued cannot be discarded.
+    DeadLetterRequeued,
     /// No such path.
     NotFound,
     /// No such method on this path.

@@ -8,7 +8,7 @@ use shared::clock::Clock;
 use shared::log::Appender;
 use shared::serve::{Leaving, serve};
 use shared::shutdown::Shutdown;
-use shared::store::ApiKeys;
+use shared::store::{ApiKeys, DeadReview};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -24,6 +24,8 @@ pub struct Ports {
     pub appender: Arc<dyn Appender>,
     /// Who may produce.
     pub keys: Arc<dyn ApiKeys>,
+    /// What can never be delivered.
+    pub dead_letters: Arc<dyn DeadReview>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -48,7 +50,8 @@ impl Service {
         let address = listener.local_addr().map_err(failed)?;
         let authenticator = Authenticator::new(ports.keys, Arc::clone(&ports.clock), config.keys.clone());
         let memory = Arc::new(Semaphore::new(config.in_flight_bytes.min(Semaphore::MAX_PERMITS)));
-        let edge = Edge { config, authenticator, log: ports.appender, clock: ports.clock, memory };
+        let (log, dead_letters, clock) = (ports.appender, ports.dead_letters, ports.clock);
+        let edge = Edge { config, authenticator, log, dead_letters, clock, memory };
         Ok(Self { listener, address, edge: Arc::new(edge), readiness: Readiness::of(&["receiver"]) })
     }
 

@@ -9,6 +9,8 @@ mod auth;
 mod batch;
 #[path = "http/client.rs"]
 mod client;
+#[path = "http/dead_letters.rs"]
+mod dead_letters;
 #[path = "http/fakes.rs"]
 mod fakes;
 #[path = "http/leaving.rs"]

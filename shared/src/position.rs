@@ -1,6 +1,7 @@
 //! Where a record stands on the log, and the opaque cursor that clients carry.
 
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -28,6 +29,33 @@ pub struct Position {
     pub partition: PartitionId,
     /// Offset in the partition.
     pub offset: u64,
+}
+
+impl fmt::Display for Position {
+    /// `epoch-partition-offset`: the id of a dead letter.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.epoch.0, self.partition, self.offset)
+    }
+}
+
+/// The text is no position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is not a position of the form epoch-partition-offset")]
+pub struct InvalidPosition;
+
+impl FromStr for Position {
+    type Err = InvalidPosition;
+
+    /// Reads what `Display` writes, and nothing else.
+    fn from_str(text: &str) -> Result<Self, InvalidPosition> {
+        let mut parts = text.splitn(3, '-');
+        let mut part = || parts.next().ok_or(InvalidPosition);
+        let (epoch, partition, offset) = (part()?, part()?, part()?);
+        let narrow = |part: &str| part.parse::<u32>().ok().ok_or(InvalidPosition);
+        let offset = offset.parse().ok().ok_or(InvalidPosition)?;
+        let read = Self { epoch: Epoch(narrow(epoch)?), partition: PartitionId(narrow(partition)?), offset };
+        if read.to_string() == text { Ok(read) } else { Err(InvalidPosition) }
+    }
 }
 
 /// How far a client has come: everything of its partition below `next` is behind it.
@@ -150,6 +178,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_position_is_read_only_as_it_is_written() {
+        let text = "1-7-42";
+        assert_eq!(text.parse::<Position>().unwrap().to_string(), text);
+        for other in ["", "1-7", "1-7-", "1-7-42-", "01-7-42", "+1-7-42", "1-7-42 ", "1--7", "4294967296-0-0"]
+        {
+            assert_eq!(other.parse::<Position>(), Err(InvalidPosition), "{other}");
+        }
+    }
 
     proptest! {
         #[test]

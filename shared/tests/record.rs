@@ -122,6 +122,9 @@ proptest! {
         let dead = record::dead::encode(&entry, position, &DeadReason::Malformed("no".into()));
         prop_assert_eq!(record::parked::position(&dead), Ok(position));
         prop_assert_eq!(&dead.payload, &entry.payload);
+        prop_assert!(!record::dead::is_cut(&dead));
+        let cut = record::dead::encode_cut(&entry, position, &DeadReason::Misplaced);
+        prop_assert!(record::dead::is_cut(&cut));
         if let Ok((_, notification)) = outcome {
             prop_assert_eq!(Bytes::from(notification.recipient.key()), entry.key);
         }

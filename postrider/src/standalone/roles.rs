@@ -66,6 +66,7 @@ pub(super) async fn bind(roles: &[Role], settings: Settings, engines: &Engines) 
         let ports = postrider_receiver::Ports {
             appender: engines.log.clone(),
             keys: engines.store.clone(),
+            dead_letters: engines.store.clone(),
             clock: engines.clock.clone(),
         };
         let service = postrider_receiver::Service::bind(settings.receiver, ports).await;

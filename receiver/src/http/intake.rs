@@ -19,6 +19,8 @@ const LEAST_BYTES: usize = 4096;
 /// A request that was taken in.
 pub(super) struct Intake {
     pub(super) tenant: TenantId,
+    /// The key's public id.
+    pub(super) key_id: String,
     pub(super) body: Bytes,
     pub(super) trace: Trace,
     pub(super) now: Timestamp,
@@ -45,7 +47,7 @@ pub(super) async fn take(
     let (mut parts, body) = request.into_parts();
     let trace = parts.extensions.remove::<Trace>().unwrap_or_default();
     let headers = parts.headers;
-    let tenant = match timeout_at(deadline, edge.authenticator.tenant(&headers)).await {
+    let key = match timeout_at(deadline, edge.authenticator.key(&headers)).await {
         Ok(answer) => answer?,
         Err(_elapsed) => return Err(Refusal::plain(Reason::CredentialsUnavailable)),
     };
@@ -54,7 +56,8 @@ pub(super) async fn take(
     let announced = body::announced(&headers, most_bytes)?;
     let reservation = Reservation::of(&edge.memory, announced.max(LEAST_BYTES))?;
     let body = body::read(body, most_bytes, deadline.min(begun + edge.config.http.body_ms)).await?;
-    Ok(Intake { tenant, body, trace, now: edge.clock.now(), reservation, deadline })
+    let (tenant, key_id) = (key.tenant.clone(), key.id.clone());
+    Ok(Intake { tenant, key_id, body, trace, now: edge.clock.now(), reservation, deadline })
 }
 
 /// What a producer may rely on and this version would not keep is refused, not ignored.

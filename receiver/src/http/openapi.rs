@@ -9,13 +9,21 @@ use shared::serve::TurnedAway;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use super::dead_letters::{self, change, letter};
 use super::{answer, batch, problem, publish, to, wire};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Postrider receiver", version = "1", license(name = "Apache-2.0", identifier = "Apache-2.0")),
-    paths(publish::publish, batch::publish_batch, to::publish_to),
-    components(schemas(wire::NotificationRequest, answer::Accepted, answer::Failure, batch::BatchAnswer)),
+    paths(
+        publish::publish, batch::publish_batch, to::publish_to,
+        dead_letters::list, dead_letters::show, change::requeue_one, change::requeue_many, change::discard_one,
+        change::discard_many,
+    ),
+    components(schemas(
+        wire::NotificationRequest, answer::Accepted, answer::Failure, batch::BatchAnswer,
+        dead_letters::LetterPage, letter::Letter, letter::WholeLetter, change::ChangeRequest, change::Changed,
+    )),
     modifiers(&Security, &Problems),
 )]
 struct Document;
@@ -39,7 +47,7 @@ struct Problems;
 impl Modify for Problems {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let mut text = String::from(
-            "Where producers hand notifications in. Every refusal is a problem document (RFC 9457) with a stable \
+            "Where producers hand notifications in, and look after those that could never be delivered. Every refusal is a problem document (RFC 9457) with a stable \
              `code`:\n\n| code | status | meaning |\n|---|---|---|\n",
         );
         for (code, status, title) in problem::table() {

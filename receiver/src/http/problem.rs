@@ -40,7 +40,7 @@ rows! {
     FieldType => "field-type", 400, No, "a field has the wrong JSON type";
     FieldConflict => "field-conflict", 400, No, "two parts of the request contradict each other";
     HeaderInvalid => "header-invalid", 400, No, "a header is not text, or is there twice";
-    QueryInvalid => "query-invalid", 400, No, "a query parameter is unknown, repeated or not text";
+    QueryInvalid => "query-invalid", 400, No, "a query parameter is unknown, repeated or breaks its grammar";
     RecipientInvalid => "recipient-invalid", 422, No, "a recipient's name breaks its grammar";
     RecipientRepeated => "recipient-repeated", 422, No, "a recipient is named twice";
     RecipientsTooMany => "recipients-too-many", 422, No, "there are too many recipients";
@@ -72,6 +72,14 @@ rows! {
     RecordTooLarge => "record-too-large", 413, No, "the record is larger than the log takes";
     PartlyAccepted => "partly-accepted", 503, Soon, "some were accepted and some were not";
     DeadlineExceeded => "deadline-exceeded", 503, Soon, "the request took too long; whether it was accepted is not known";
+    StoreUnavailable => "store-unavailable", 503, Soon, "the store is unavailable";
+    StoreRefused => "store-refused", 500, Late, "the store refuses; an operator must look";
+    FilterMissing => "filter-missing", 400, No, "the request does not say which dead letters are meant";
+    FilterInvalid => "filter-invalid", 422, No, "a filter's value breaks its grammar";
+    DeadLetterNotFound => "dead-letter-not-found", 404, No, "there is no such dead letter";
+    DeadLetterUnfit => "dead-letter-not-requeueable", 422, No, "the dead letter is not a whole notification and cannot be requeued";
+    DeadLetterDiscarded => "dead-letter-discarded", 409, No, "the dead letter was discarded and cannot be requeued";
+    DeadLetterRequeued => "dead-letter-requeued", 409, No, "the dead letter was requeued and cannot be discarded";
     NotFound => "not-found", 404, No, "there is no such resource";
     MethodNotAllowed => "method-not-allowed", 405, No, "the resource does not have this method";
     Internal => "internal", 500, Soon, "the receiver has a fault";

@@ -60,7 +60,8 @@ pub(super) async fn accept(edge: &Edge, draft: Draft, intake: Intake) -> Respons
     }
 }
 
-fn takes_json(headers: &http::HeaderMap) -> Result<(), Refusal> {
+/// Refuses what is not JSON by its content type.
+pub(super) fn takes_json(headers: &http::HeaderMap) -> Result<(), Refusal> {
     let stated = text(headers, header::CONTENT_TYPE.as_str())?.unwrap_or_default();
     match MediaType::parse(stated) {
         Some(media) if media.is_json() => Ok(()),

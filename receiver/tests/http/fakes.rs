@@ -1,4 +1,4 @@
-//! A log and a store of keys in memory that work, and can be taken away.
+//! A log and a store of keys in memory that work, and can be taken away; dead letters in an embedded store.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use postrider_receiver::{Config, Ports, Service};
 use shared::admin::Readiness;
 use shared::clock::{ManualClock, Timestamp};
+use shared::config::StoreSettings;
 use shared::credential::ApiSecret;
 use shared::log::{Appender, Entry, Error, Placed};
 use shared::notification::Notification;
@@ -15,8 +16,10 @@ use shared::position::PartitionId;
 use shared::recipient::TenantId;
 use shared::record;
 use shared::shutdown::Shutdown;
-use shared::store::{ApiKey, ApiKeys};
+use shared::store::sqlite::Store;
+use shared::store::{ApiKey, ApiKeys, Migrate as _};
 use shared::topic::Topic;
+use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
 /// How the log behaves.
@@ -144,11 +147,14 @@ pub(crate) struct Stage {
     pub(crate) log: Arc<MemoryLog>,
     pub(crate) keys: Arc<MemoryKeys>,
     pub(crate) clock: Arc<ManualClock>,
+    /// Where dead letters are.
+    pub(crate) store: Arc<Store>,
     /// The text of a key of tenant `acme`.
     pub(crate) key: String,
     pub(crate) readiness: Readiness,
     pub(crate) service: tokio::task::JoinHandle<Result<(), postrider_receiver::Error>>,
     shutdown: Shutdown,
+    _directory: TempDir,
 }
 
 /// When every test begins.
@@ -163,12 +169,20 @@ impl Stage {
         let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..config };
         let (log, keys) = (Arc::new(MemoryLog::default()), Arc::new(MemoryKeys::default()));
         let clock = Arc::new(ManualClock::at(START));
-        let ports = Ports { appender: log.clone(), keys: keys.clone(), clock: clock.clone() };
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().join("store.db"), &StoreSettings::default()).unwrap();
+        store.migrate().await.unwrap();
+        let ports = Ports {
+            appender: log.clone(),
+            keys: keys.clone(),
+            dead_letters: store.clone(),
+            clock: clock.clone(),
+        };
         let service = Service::bind(config, ports).await.unwrap();
         let (address, readiness, shutdown) = (service.address(), service.readiness(), Shutdown::new());
         let service = tokio::spawn(service.run(shutdown.clone()));
         let key = String::new();
-        let mut stage = Self { address, log, keys, clock, key, readiness, service, shutdown };
+        let mut stage = Self { address, log, keys, clock, store, key, readiness, service, shutdown, _directory: directory };
         stage.key = stage.new_key("acme", None).await.1;
         stage
     }

@@ -96,7 +96,8 @@ impl Change {
 
 /// Narrows `filter` by one field. The error is for a person.
 fn narrow(filter: &mut DeadFilter, name: &str, value: &str) -> Result<(), String> {
-    let time = |value| Timestamp::parse_rfc3339(value).map(Some).map_err(|error| format!("{name} is {error}"));
+    let time =
+        |value| Timestamp::parse_rfc3339(value).map(Some).map_err(|error| format!("{name} is {error}"));
     match name {
         "recipient" => {
             let recipient = RecipientId::parse(value).map_err(|error| format!("recipient {error}"))?;
@@ -113,7 +114,8 @@ fn narrow(filter: &mut DeadFilter, name: &str, value: &str) -> Result<(), String
         "until" => filter.until = time(value)?,
         "state" => {
             let words = || DeadState::ALL.map(DeadState::as_str).join(", ");
-            filter.state = Some(DeadState::parse(value).ok_or_else(|| format!("state is one of {}", words()))?);
+            filter.state =
+                Some(DeadState::parse(value).ok_or_else(|| format!("state is one of {}", words()))?);
         }
         _ => return Err("there are recipient, code, from, until, state, limit and cursor".into()),
     }
