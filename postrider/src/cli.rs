@@ -3,6 +3,7 @@
 
 pub(crate) mod config;
 mod credentials;
+mod dead_letters;
 mod doctor;
 mod engines;
 mod failure;
@@ -10,6 +11,7 @@ mod key;
 mod listen;
 mod migrate;
 mod print;
+mod receiver;
 mod send;
 mod standalone;
 mod token;
@@ -41,6 +43,9 @@ enum Command {
     Send(send::Arguments),
     /// Show a recipient's notifications as they come, and acknowledge them
     Listen(listen::Arguments),
+    /// What can never be delivered: look, requeue, discard
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// Producers' API keys
     #[command(subcommand)]
     Key(key::Command),
@@ -80,6 +85,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Standalone(arguments) => standalone::run(arguments).await,
         Command::Send(arguments) => send::run(arguments).await,
         Command::Listen(arguments) => listen::run(arguments).await,
+        Command::DeadLetters(command) => dead_letters::run(command).await,
         Command::Key(command) => key::run(command).await,
         Command::Token(command) => token::run(command),
         Command::Migrate(arguments) => migrate::run(arguments).await,

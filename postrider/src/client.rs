@@ -22,7 +22,7 @@ use acknowledgements::Acknowledgements;
 use connection::{Connection, Retry, Trouble};
 use frames::ServerFrame;
 pub use frames::{Gap, Notification};
-use seen::Seen;
+use seen::{Admission, Seen};
 
 /// Acknowledgements waiting before they are sent, unless [`ACKNOWLEDGE_AFTER`] passes first.
 const ACKNOWLEDGE_AT: usize = 32;
@@ -219,8 +219,13 @@ impl Listener {
                 }
                 ServerFrame::Notification(notification) => {
                     self.came(&notification.cursor, notification.seq);
-                    if self.seen.admit(&notification.id, &notification.cursor) {
-                        return Ok(Incoming::Notification(notification));
+                    match self.seen.admit(&notification.id, &notification.cursor) {
+                        Admission::New => return Ok(Incoming::Notification(notification)),
+                        Admission::Redelivered => {}
+                        Admission::Repeated => {
+                            self.acknowledgements.repeated(&notification.cursor);
+                            self.tell_connection();
+                        }
                     }
                 }
                 ServerFrame::Gap(gap) => {

@@ -25,6 +25,11 @@ pub(super) struct Embedded {
 }
 
 impl Embedded {
+    /// The one at `data_dir`, or where it is when nobody says.
+    pub(super) fn at(data_dir: Option<PathBuf>) -> Self {
+        Self { data_dir: data_dir.unwrap_or_else(|| data_dir::DEFAULT.into()) }
+    }
+
     fn dir(&self) -> DataDir {
         DataDir::at(&self.data_dir)
     }

@@ -9,7 +9,7 @@ use shared::clock::SystemClock;
 use shared::config::{KafkaSettings, LogSettings, PostgresSettings, Sources, StoreSettings};
 use shared::log::{self, Provision};
 use shared::process::SettingsFlags;
-use shared::store::{self, ApiKeys, Migrate};
+use shared::store::{self, ApiKeys, DeadReview, Migrate};
 
 use super::failure::Failure;
 use crate::data_dir::DataDir;
@@ -28,6 +28,7 @@ pub(super) struct Engines {
 pub(super) struct Store {
     pub(super) keys: Arc<dyn ApiKeys>,
     pub(super) schema: Arc<dyn Migrate>,
+    pub(super) dead_letters: Arc<dyn DeadReview>,
 }
 
 impl Engines {
@@ -43,11 +44,11 @@ impl Engines {
             Some(dir) => {
                 let store =
                     store::sqlite::Store::open(dir.store_file(), &settings).map_err(Failure::engine)?;
-                Ok(Store { keys: store.clone(), schema: store })
+                Ok(Store { keys: store.clone(), schema: store.clone(), dead_letters: store })
             }
             None => {
                 let store = store::postgres::Store::connect(&postgres, &settings).map_err(Failure::engine)?;
-                Ok(Store { keys: store.clone(), schema: store })
+                Ok(Store { keys: store.clone(), schema: store.clone(), dead_letters: store })
             }
         }
     }

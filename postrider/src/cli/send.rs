@@ -1,15 +1,14 @@
 //! `postrider send`: one notification, by `POST /v1/to/{recipient}`.
 
 use std::io::Read as _;
-use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
-use shared::process::chain;
 
 use super::credentials::Embedded;
-use super::failure::{Code, Failure};
+use super::failure::Failure;
 use super::print;
+use super::receiver::Access;
 
 /// Largest content that is read: above what any receiver takes, so that its own refusal is what one sees.
 const CONTENT_BYTES: u64 = 64 * 1024 * 1024;
@@ -36,12 +35,8 @@ pub(super) struct Arguments {
     /// The content is JSON; it is checked before it is sent
     #[arg(long)]
     json: bool,
-    /// Where the receiver is [default: the one of --data-dir]
-    #[arg(long, env = "POSTRIDER_URL")]
-    url: Option<String>,
-    /// The producer's key [default: the one of --data-dir]
-    #[arg(long, env = "POSTRIDER_API_KEY", hide_env_values = true, value_name = "KEY")]
-    api_key: Option<String>,
+    #[command(flatten)]
+    access: Access,
     #[command(flatten)]
     embedded: Embedded,
 }
@@ -51,34 +46,19 @@ struct Accepted {
     id: String,
 }
 
-#[derive(Deserialize)]
-struct Problem {
-    code: String,
-    #[serde(default)]
-    title: String,
-    detail: Option<String>,
-}
-
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     // A name that breaks the grammar would be another path.
     let recipient = super::credentials::recipient(super::credentials::DEFAULT_TENANT, &arguments.recipient)?;
     let content = content(&arguments)?;
-    let api_key = match &arguments.api_key {
-        Some(key) => key.clone(),
-        None => arguments.embedded.credentials("--api-key")?.api_key.expose().to_owned(),
-    };
-    let url = arguments.url.clone().unwrap_or_else(|| arguments.embedded.receiver());
-    crate::tls::install();
-    let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
+    let receiver = arguments.access.receiver(&arguments.embedded)?;
     let media = match (&arguments.content_type, arguments.json) {
         (Some(media), _) => media.as_str(),
         (None, true) => "application/json",
         (None, false) if std::str::from_utf8(&content).is_ok() => "text/plain; charset=utf-8",
         (None, false) => "application/octet-stream",
     };
-    let mut request = http
-        .post(format!("{}/v1/to/{}", url.trim_end_matches('/'), recipient.id))
-        .bearer_auth(api_key)
+    let mut request = receiver
+        .request(reqwest::Method::POST, &format!("/v1/to/{}", recipient.id))
         .header("content-type", media)
         .body(content);
     let ttl = arguments.ttl.map(|seconds| seconds.to_string());
@@ -88,13 +68,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
             request = request.header(name, value);
         }
     }
-    let answer = request.send().await.map_err(|error| unanswered(&url, error))?;
-    let (status, body) = (answer.status(), answer.bytes().await.map_err(|error| unanswered(&url, error))?);
-    if status.is_success() {
-        let accepted: Accepted = serde_json::from_slice(&body)?;
-        return Ok(print::line(accepted.id)?);
-    }
-    Err(refused(status, &body))
+    let accepted: Accepted = serde_json::from_slice(&receiver.answer(request).await?)?;
+    Ok(print::line(accepted.id)?)
 }
 
 fn content(arguments: &Arguments) -> Result<Vec<u8>, Failure> {
@@ -111,21 +86,4 @@ fn content(arguments: &Arguments) -> Result<Vec<u8>, Failure> {
             .map_err(|error| Failure::usage(format_args!("the content is not JSON: {error}")))?;
     }
     Ok(content)
-}
-
-fn unanswered(url: &str, error: reqwest::Error) -> Failure {
-    if error.is_builder() {
-        return Failure::usage(chain(&error));
-    }
-    let why = chain(&error.without_url());
-    Failure::new(Code::Unreachable, anyhow::anyhow!("no answer from {url}: {why}"))
-}
-
-fn refused(status: reqwest::StatusCode, body: &[u8]) -> Failure {
-    let text = match serde_json::from_slice::<Problem>(body) {
-        Ok(problem) => format!("{}: {}", problem.code, problem.detail.unwrap_or(problem.title)),
-        Err(_not_ours) => status.to_string(),
-    };
-    let code = if status.is_server_error() { Code::Unreachable } else { Code::Refused };
-    Failure::new(code, anyhow::anyhow!("not accepted: {}", print::harmless(&text)))
 }

@@ -13,11 +13,19 @@ const OUTSTANDING: usize = 65_536;
 pub(super) struct Acknowledgements {
     /// Up to where the caller has processed.
     cursor: Option<String>,
-    /// Frames of this session that are not acknowledged, in order: cursor and sequence number.
-    outstanding: VecDeque<(String, u64)>,
+    /// Frames of this session that are not acknowledged, in order.
+    outstanding: VecDeque<Outstanding>,
     seq: u64,
     count: usize,
     since: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Outstanding {
+    cursor: String,
+    seq: u64,
+    /// Not given to the caller, who had it already.
+    repeated: bool,
 }
 
 impl Acknowledgements {
@@ -41,13 +49,22 @@ impl Acknowledgements {
 
     /// A frame came. One that was processed before, in an earlier session, is acknowledged at once.
     pub(super) fn came(&mut self, cursor: &str, seq: u64) {
-        self.outstanding.push_back((cursor.to_owned(), seq));
+        self.outstanding.push_back(Outstanding { cursor: cursor.to_owned(), seq, repeated: false });
         if self.outstanding.len() > OUTSTANDING {
             self.outstanding.pop_front();
         }
         if !self.is_ahead(cursor) {
             self.finish(cursor);
         }
+    }
+
+    /// The frame that came with `cursor` is one that the caller had before, from another position: it is processed as soon as
+    /// everything before it is.
+    pub(super) fn repeated(&mut self, cursor: &str) {
+        if let Some(frame) = self.outstanding.iter_mut().rev().find(|frame| frame.cursor == cursor) {
+            frame.repeated = true;
+        }
+        self.pass_repeated();
     }
 
     /// The caller has processed everything up to `cursor`.
@@ -69,14 +86,26 @@ impl Acknowledgements {
     }
 
     fn finish(&mut self, cursor: &str) {
-        let Some(at) = self.outstanding.iter().position(|(outstanding, _)| outstanding == cursor) else {
+        let Some(at) = self.outstanding.iter().position(|frame| frame.cursor == cursor) else {
             return;
         };
-        for (_, seq) in self.outstanding.drain(..=at) {
-            self.seq = seq;
+        for frame in self.outstanding.drain(..=at) {
+            self.seq = frame.seq;
             self.count += 1;
         }
         self.since.get_or_insert_with(Instant::now);
+        self.pass_repeated();
+    }
+
+    fn pass_repeated(&mut self) {
+        while let Some(frame) = self.outstanding.pop_front_if(|frame| frame.repeated) {
+            if self.is_ahead(&frame.cursor) {
+                self.cursor = Some(frame.cursor);
+            }
+            self.seq = frame.seq;
+            self.count += 1;
+            self.since.get_or_insert_with(Instant::now);
+        }
     }
 
     fn is_ahead(&self, cursor: &str) -> bool {
@@ -135,5 +164,23 @@ mod tests {
         held.processed(&cursor(3));
         held.processed(&cursor(1));
         assert_eq!((held.cursor(), unsent(&held)), (Some(cursor(3).as_str()), Some((3, 3))));
+    }
+
+    #[test]
+    fn what_is_repeated_is_acknowledged_with_what_came_before_it() {
+        let mut acknowledgements = Acknowledgements::default();
+        acknowledgements.session_began(&cursor(0));
+        for seq in 1..=3 {
+            acknowledgements.came(&cursor(seq), seq);
+        }
+        acknowledgements.repeated(&cursor(2));
+        assert!(acknowledgements.unsent().is_none(), "the one before is not processed");
+        acknowledgements.processed(&cursor(1));
+        assert_eq!(acknowledgements.unsent().map(|(count, seq, _)| (count, seq)), Some((2, 2)));
+        assert_eq!(acknowledgements.cursor(), Some(cursor(2).as_str()));
+        acknowledgements.processed(&cursor(3));
+        acknowledgements.came(&cursor(4), 4);
+        acknowledgements.repeated(&cursor(4));
+        assert_eq!(acknowledgements.unsent().map(|(count, seq, _)| (count, seq)), Some((4, 4)));
     }
 }
