@@ -133,6 +133,7 @@ fn reencode(letter: &DeadLetter, entry: &Entry) -> Entry {
     let reason = match &letter.reason {
         DeadReason::Malformed(_) => DeadReason::Malformed(detail),
         DeadReason::Unsupported(_) => DeadReason::Unsupported(detail),
+        DeadReason::TooLarge(_) => DeadReason::TooLarge(detail),
         DeadReason::Misplaced | DeadReason::Rejected(_) => letter.reason.clone(),
     };
     dead::encode_cut(entry, letter.position, &reason)

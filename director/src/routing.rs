@@ -56,20 +56,31 @@ impl Undeliverable {
     }
 }
 
-/// Decides about one record of a topic with `partitions` partitions in generation `epoch`.
+/// What is fetched of a topic, as far as deciding about its records goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Its generation.
+    pub epoch: Epoch,
+    /// How many partitions it has.
+    pub partitions: u32,
+    /// The largest record that may be published, in bytes.
+    pub max_record_bytes: usize,
+}
+
+/// Decides about one record of `source`.
 ///
 /// # Errors
 /// With the dead letter that it becomes.
-pub fn route(
-    fetched: Fetched,
-    ticket: Ticket,
-    epoch: Epoch,
-    partitions: u32,
-) -> Result<Record, Box<Undeliverable>> {
+pub fn route(fetched: Fetched, ticket: Ticket, source: Source) -> Result<Record, Box<Undeliverable>> {
+    let Source { epoch, partitions, max_record_bytes } = source;
     let Fetched { partition, offset, entry, .. } = fetched;
     let position = Position { epoch, partition, offset };
     let size_bytes = entry.size_bytes();
     let reason = match record::decode(&entry) {
+        // Nothing that it would be handed to has a place for it: not a node, not `parked`.
+        Ok(_) if size_bytes > max_record_bytes => {
+            DeadReason::TooLarge(format!("{size_bytes} bytes, at most {max_record_bytes} may be published"))
+        }
         Ok(_) if partition_of(&entry.key, partitions) != partition => DeadReason::Misplaced,
         Ok((Kind::Notification, notification)) => {
             return Ok(Record { position, ticket, size_bytes, notification, entry });
@@ -94,7 +105,8 @@ mod tests {
 
     fn decide(entry: Entry, partition: PartitionId) -> Result<Record, Box<Undeliverable>> {
         let ticket = Tracker::new(0).take(7).unwrap();
-        route(fetched(entry, partition), ticket, Epoch(1), 12)
+        let source = Source { epoch: Epoch(1), partitions: 12, max_record_bytes: 4096 };
+        route(fetched(entry, partition), ticket, source)
     }
 
     #[test]
@@ -110,6 +122,21 @@ mod tests {
         let entry = record::encode(&notification("acme/alice", 1));
         let other = PartitionId((partition_of(&entry.key, 12).0 + 1) % 12);
         assert_eq!(decide(entry, other).unwrap_err().letter.reason, DeadReason::Misplaced);
+    }
+
+    #[test]
+    fn a_record_larger_than_may_be_published_is_a_dead_letter_and_the_largest_is_none() {
+        let mut large = notification("acme/alice", 1);
+        let room = 4096 - record::encode(&large).size_bytes() + large.content.len();
+        for (size, fits) in [(room, true), (room + 1, false)] {
+            large.content = vec![0; size].into();
+            let entry = record::encode(&large);
+            let home = partition_of(&entry.key, 12);
+            match decide(entry, home) {
+                Ok(_) => assert!(fits),
+                Err(dead) => assert!(!fits && dead.letter.reason.code() == "too_large", "{dead:?}"),
+            }
+        }
     }
 
     #[test]

@@ -18,7 +18,6 @@ use shared::delivery::{NodeId, Verdict};
 use shared::log::{Ends, Fetched};
 use shared::notification::Urgency;
 use shared::outcome::End;
-use shared::position::Epoch;
 use shared::recipient::Recipient;
 use shared::registry::Route;
 use shared::topic::Topic;
@@ -34,7 +33,7 @@ use crate::metrics;
 use crate::offsets::{Ticket, Tracker};
 use crate::park::Parker;
 use crate::ranked::Ranked;
-use crate::routing::{self, Undeliverable};
+use crate::routing::{self, Source, Undeliverable};
 use calls::{Done, Question};
 use outbox::Outbox;
 use spans::Spans;
@@ -81,8 +80,7 @@ struct Worker {
     desk: Arc<Desk>,
     assignment: Assignment,
     attachment: Attachment,
-    epoch: Epoch,
-    partitions: u32,
+    source: Source,
     lanes: Lanes,
     tracker: Tracker,
     spans: Spans,
@@ -105,8 +103,11 @@ impl Worker {
         let attachment = desk.forwarder.attach(assignment.partition);
         Self {
             attachment,
-            epoch: desk.ends.epoch(),
-            partitions: desk.ends.partitions(),
+            source: Source {
+                epoch: desk.ends.epoch(),
+                partitions: desk.ends.partitions(),
+                max_record_bytes: desk.ends.max_record_bytes(),
+            },
             lanes: Lanes::new(desk.config.lanes(), base, rand::random()),
             tracker: Tracker::new(assignment.from),
             spans: Spans::default(),
@@ -169,7 +170,7 @@ impl Worker {
             self.assignment.intake.ended(1, size_bytes);
             return;
         };
-        match routing::route(fetched, ticket, self.epoch, self.partitions) {
+        match routing::route(fetched, ticket, self.source) {
             Ok(mut record) => {
                 self.spans.begin(&mut record);
                 self.step(Input::Taken(Arc::new(record)));

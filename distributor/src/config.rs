@@ -95,6 +95,9 @@ pub struct SessionLimits {
     pub gate_bytes: usize,
     /// Most rows per page of the store.
     pub page_rows: u32,
+    /// Most refusals that a session remembers: a refused notification that comes again, because a director died before it
+    /// stood among the dead letters, is answered as refused again. One that is forgotten is answered as acknowledged.
+    pub refusals: usize,
     /// How long a live notification may be unacknowledged before it is spilled to the store.
     #[serde(with = "millis")]
     pub ack_deadline_ms: Duration,
@@ -113,6 +116,7 @@ impl Default for SessionLimits {
             gate_records: 256,
             gate_bytes: 1024 * 1024,
             page_rows: 128,
+            refusals: 1024,
             ack_deadline_ms: Duration::from_secs(10),
             grace_ms: Duration::from_secs(5),
             retry_ms: Duration::from_millis(250),
@@ -268,6 +272,7 @@ impl SessionLimits {
         mistakes.within("session.window", self.window, 1..=65_536);
         mistakes.within("session.gate_records", self.gate_records, 1..=1_000_000);
         mistakes.within("session.gate_bytes", self.gate_bytes, 1024..=1024 * 1024 * 1024);
+        mistakes.within("session.refusals", self.refusals, 0..=1_000_000);
         mistakes.within("session.page_rows", self.page_rows, 1..=10_000);
         for (key, value) in [
             ("session.ack_deadline_ms", self.ack_deadline_ms),

@@ -204,6 +204,7 @@ impl Hub {
             gate_records: settings.gate_records,
             gate_bytes: settings.gate_bytes,
             page_rows: settings.page_rows,
+            refusals: settings.refusals,
             ack_deadline: settings.ack_deadline_ms,
             grace: settings.grace_ms,
             retry: settings.retry_ms,

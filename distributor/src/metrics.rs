@@ -1,7 +1,7 @@
 //! The names of this crate's metrics, and nothing else. Labels are words of fixed sets, never ids.
 
 use metrics::{counter, gauge};
-use shared::delivery::Verdict;
+use shared::delivery::{Rejection, Verdict};
 
 use crate::hub::{Refused, Transport};
 use crate::protocol::Code;
@@ -76,8 +76,8 @@ pub(crate) fn poked_by_sweep(count: u64) {
 }
 
 /// A refused notification that stands on `dead` now.
-pub(crate) fn dead_lettered() {
-    counter!("postrider_refusals_dead_lettered").increment(1);
+pub(crate) fn dead_lettered(rejection: Rejection) {
+    counter!("postrider_refusals_dead_lettered", "reason" => rejection.as_str()).increment(1);
 }
 
 /// A request that was answered with a problem.

@@ -63,7 +63,7 @@ impl Session {
             limits,
             acknowledging,
             gate: Gate::new(&limits),
-            window: Window::new(limits.window, cursor),
+            window: Window::new(limits.window, limits.refusals, cursor),
             drain: Drain::new(limits.retry),
             welcome_by: None,
             welcomed: false,
@@ -147,7 +147,10 @@ impl Session {
         outputs: &mut Vec<Output>,
     ) {
         if self.window.acked().covers(position) {
-            return outputs.push(answer(stream, position, Verdict::Acknowledged));
+            // Whoever was told that it was refused may have died before it was a dead letter.
+            let refusal = self.window.refusal(position);
+            let verdict = refusal.map_or(Verdict::Acknowledged, Verdict::Rejected);
+            return outputs.push(answer(stream, position, verdict));
         }
         if self.window.passed().covers(position) {
             return self.record_again((stream, position, parked_upto), &notification, now, outputs);

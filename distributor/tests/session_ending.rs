@@ -137,6 +137,22 @@ fn a_refusal_for_good_reaches_the_director_or_the_dead_letters() {
 }
 
 #[test]
+fn what_was_refused_is_refused_again_for_a_director_that_forwards_it_again() {
+    let mut driven = Driven::live(wide(0), 0);
+    for (seq, offset) in [(1, 1), (2, 2), (3, 3)] {
+        driven.record(A, offset, 0);
+        driven.step(Input::Refuse { seq, rejection: Some(Rejection::Refused) });
+    }
+    driven.record(A, 4, 0);
+    driven.step(Input::Acknowledge { seq: 4 });
+    assert_eq!(driven.session.cursor(), cursor(5));
+    assert_eq!(driven.record(B, 3, 0), ["rejected(refused) 3 to 2"]);
+    assert_eq!(driven.record(B, 2, 0), ["rejected(refused) 2 to 2"]);
+    assert_eq!(driven.record(B, 1, 0), ["acknowledged 1 to 2"], "more than are remembered");
+    assert_eq!(driven.record(B, 4, 0), ["acknowledged 4 to 2"]);
+}
+
+#[test]
 fn what_is_refused_for_now_comes_again_before_anything_new_and_holds_the_cursor() {
     let mut driven = Driven::live(wide(0), 0);
     driven.record(A, 1, 0);

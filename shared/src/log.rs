@@ -184,6 +184,10 @@ pub trait Ends: Send + Sync + 'static {
 
     /// The generation of the topics.
     fn epoch(&self) -> Epoch;
+
+    /// The largest record that may be published, in bytes. One that is larger came from elsewhere, compressed: copies of it
+    /// would be refused.
+    fn max_record_bytes(&self) -> usize;
 }
 
 /// Makes and inspects topics.

@@ -71,6 +71,8 @@ pub enum DeadReason {
     Rejected(Rejection),
     /// Its kind is one this version does not deliver.
     Unsupported(String),
+    /// It is larger than what may be published, and with it than what the parts hand each other; the text says by how much.
+    TooLarge(String),
 }
 
 impl DeadReason {
@@ -82,6 +84,7 @@ impl DeadReason {
             Self::Misplaced => "misplaced",
             Self::Rejected(rejection) => rejection.as_str(),
             Self::Unsupported(_) => "unsupported",
+            Self::TooLarge(_) => "too_large",
         }
     }
 
@@ -89,7 +92,7 @@ impl DeadReason {
     #[must_use]
     pub fn detail(&self) -> &str {
         match self {
-            Self::Malformed(detail) | Self::Unsupported(detail) => detail,
+            Self::Malformed(detail) | Self::Unsupported(detail) | Self::TooLarge(detail) => detail,
             Self::Misplaced => "the record stands in another partition than its key's",
             Self::Rejected(_) => "the client refused the notification",
         }

@@ -165,7 +165,7 @@ impl Worker {
                         }
                         ParkedAt::TooLarge => {
                             let why = "the record is too large to be parked";
-                            Input::Unparkable(offset, DeadReason::Unsupported(why.into()))
+                            Input::Unparkable(offset, DeadReason::TooLarge(why.into()))
                         }
                     });
                 }

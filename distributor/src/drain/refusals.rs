@@ -69,7 +69,7 @@ async fn append(hub: &Hub, appender: &dyn Appender, refusals: Vec<Refusal>) -> b
     let mut again = Vec::new();
     let mut answers = answers.into_iter();
     for refusal in refusals {
-        if is_ended(answers.next(), refusal.position) {
+        if is_ended(answers.next(), &refusal) {
             hub.drain.deletes.release(&refusal.notification.recipient);
         } else {
             again.push(refusal);
@@ -81,10 +81,11 @@ async fn append(hub: &Hub, appender: &dyn Appender, refusals: Vec<Refusal>) -> b
 }
 
 /// Whether a refusal is over: durable, or of a size that the log never takes.
-fn is_ended(answer: Option<Result<Placed, Error>>, position: Position) -> bool {
+fn is_ended(answer: Option<Result<Placed, Error>>, refusal: &Refusal) -> bool {
+    let position = refusal.position;
     match answer {
         Some(Ok(_)) => {
-            metrics::dead_lettered();
+            metrics::dead_lettered(refusal.rejection);
             return true;
         }
         Some(Err(error @ Error::TooLarge)) => {

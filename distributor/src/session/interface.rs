@@ -35,6 +35,9 @@ pub struct Limits {
     pub gate_bytes: usize,
     /// Most rows per page of the store.
     pub page_rows: u32,
+    /// Most positions refused for good that are remembered behind the cursor: a director that forwards one of them again
+    /// is told so again.
+    pub refusals: usize,
     /// How long a live notification may be unacknowledged before its directors are told `spilled`.
     pub ack_deadline: Duration,
     /// How long after its flush a frame counts as acknowledged on a connection that lives, with

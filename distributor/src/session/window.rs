@@ -100,10 +100,13 @@ pub(super) struct Window {
     /// When what the client wants again is sent again. Until then nothing else is sent.
     again_at: Option<Timestamp>,
     stalled: bool,
+    /// What was refused for good and is behind the client, the latest last.
+    refused: VecDeque<(Position, Rejection)>,
+    most_refused: usize,
 }
 
 impl Window {
-    pub(super) fn new(limit: u32, cursor: Cursor) -> Self {
+    pub(super) fn new(limit: u32, most_refused: usize, cursor: Cursor) -> Self {
         Self {
             entries: VecDeque::new(),
             limit: usize::try_from(limit).unwrap_or(usize::MAX).max(1),
@@ -112,6 +115,8 @@ impl Window {
             passed: cursor,
             again_at: None,
             stalled: false,
+            refused: VecDeque::new(),
+            most_refused,
         }
     }
 
@@ -123,6 +128,11 @@ impl Window {
     /// Everything behind it was processed or sent, or will never be sent by this session.
     pub(super) fn passed(&self) -> Cursor {
         self.passed
+    }
+
+    /// Why the client refused `position`, if it is remembered that it did.
+    pub(super) fn refusal(&self, position: Position) -> Option<Rejection> {
+        self.refused.iter().find(|(refused, _)| *refused == position).map(|(_, rejection)| *rejection)
     }
 
     pub(super) fn last_seq(&self) -> u64 {
@@ -202,6 +212,12 @@ impl Window {
         {
             self.acked = furthest(self.acked, Cursor::after(entry.position));
             stored |= entry.stored;
+            if let Standing::Ended(Some(rejection)) = entry.standing {
+                self.refused.push_back((entry.position, rejection));
+                if self.refused.len() > self.most_refused {
+                    self.refused.pop_front();
+                }
+            }
             leave(entry);
         }
         self.passed = furthest(self.passed, self.acked);

@@ -138,6 +138,9 @@ impl Ends for Log {
     fn epoch(&self) -> Epoch {
         Epoch(1)
     }
+    fn max_record_bytes(&self) -> usize {
+        usize::MAX
+    }
 }
 
 #[async_trait]

@@ -261,6 +261,10 @@ impl Ends for Log {
     fn epoch(&self) -> Epoch {
         Epoch(2)
     }
+
+    fn max_record_bytes(&self) -> usize {
+        usize::MAX
+    }
 }
 
 #[async_trait]

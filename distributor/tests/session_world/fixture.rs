@@ -52,6 +52,7 @@ pub(crate) fn opening(next: u64) -> Opening {
             gate_records: 3,
             gate_bytes: 1 << 20,
             page_rows: 2,
+            refusals: 2,
             ack_deadline: Duration::from_secs(10),
             grace: Duration::from_secs(5),
             retry: Duration::from_millis(50),

@@ -144,7 +144,7 @@ mod tests {
     use shared::position::{Epoch, PartitionId};
 
     use super::*;
-    use crate::client::seen::Seen;
+    use crate::client::seen::{Admission, Seen};
 
     fn cursor(next: u64) -> String {
         Cursor { epoch: Epoch(1), partition: PartitionId(2), next }.encode()
@@ -170,7 +170,9 @@ mod tests {
                     seen.start_from(&welcome.cursor);
                     start = welcome.cursor;
                 }
-                ServerFrame::Notification(came) if seen.admit(&came.id, &came.cursor) => ids.push(came.id),
+                ServerFrame::Notification(came) if seen.admit(&came.id, &came.cursor) == Admission::New => {
+                    ids.push(came.id);
+                }
                 other => panic!("{other:?}"),
             }
         }

@@ -14,6 +14,7 @@ mod absence_is_explained;
 mod accepted_means_durable;
 mod at_least_once_without_visible_duplicates;
 mod bounded;
+mod dead_letters;
 mod in_the_browser;
 mod log_waits_for_the_client;
 mod one_trace;

@@ -182,7 +182,18 @@ impl Stage {
         let (address, readiness, shutdown) = (service.address(), service.readiness(), Shutdown::new());
         let service = tokio::spawn(service.run(shutdown.clone()));
         let key = String::new();
-        let mut stage = Self { address, log, keys, clock, store, key, readiness, service, shutdown, _directory: directory };
+        let mut stage = Self {
+            address,
+            log,
+            keys,
+            clock,
+            store,
+            key,
+            readiness,
+            service,
+            shutdown,
+            _directory: directory,
+        };
         stage.key = stage.new_key("acme", None).await.1;
         stage
     }

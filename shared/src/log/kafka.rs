@@ -84,4 +84,8 @@ impl Ends for Log {
     fn epoch(&self) -> Epoch {
         Epoch(self.log.epoch)
     }
+
+    fn max_record_bytes(&self) -> usize {
+        self.log.max_record_bytes
+    }
 }

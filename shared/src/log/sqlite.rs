@@ -188,6 +188,10 @@ impl Ends for Log {
     fn epoch(&self) -> Epoch {
         self.core.epoch
     }
+
+    fn max_record_bytes(&self) -> usize {
+        self.core.max_record_bytes
+    }
 }
 
 #[async_trait]
