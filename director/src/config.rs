@@ -1,8 +1,10 @@
-//! `[director]`: every limit the director and its archiver keep.
+//! `[director]`: every limit the director, its archiver and its reconciler keep.
 
 mod archiver;
 mod dead_letters;
 mod fairness;
+mod outcomes;
+mod reconciler;
 
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use shared::retry::Backoff;
 pub use self::archiver::ArchiverSettings;
 pub use self::dead_letters::DeadLetterSettings;
 pub use self::fairness::FairnessSettings;
+pub use self::outcomes::OutcomeSettings;
+pub use self::reconciler::ReconcilerSettings;
 use crate::intake::Limits;
 use crate::lane::{self, Fairness, Patience, RetryPolicy, RunLimits};
 
@@ -53,10 +57,14 @@ pub struct Config {
     pub lookups: LookupSettings,
     /// Streams to nodes.
     pub link: LinkSettings,
+    /// How ends are told.
+    pub outcomes: OutcomeSettings,
     /// The archiver.
     pub archiver: ArchiverSettings,
     /// Requeues and retention of dead letters.
     pub dead_letters: DeadLetterSettings,
+    /// The reconciler.
+    pub reconciler: ReconcilerSettings,
 }
 
 impl Default for Config {
@@ -76,8 +84,10 @@ impl Default for Config {
             link_secret: Secret::default(),
             lookups: LookupSettings::default(),
             link: LinkSettings::default(),
+            outcomes: OutcomeSettings::default(),
             archiver: ArchiverSettings::default(),
             dead_letters: DeadLetterSettings::default(),
+            reconciler: ReconcilerSettings::default(),
         }
     }
 }
@@ -299,6 +309,8 @@ impl Section for Config {
         mistakes.within("link.verdict_batches", link.verdict_batches, 1..=100_000);
         mistakes.within("link.breaker_failures", link.breaker_failures, 1..=1000);
         self.dead_letters.check(mistakes);
+        self.outcomes.check(mistakes);
+        self.reconciler.check(mistakes);
         let archiver = &self.archiver;
         mistakes.within("archiver.rows", archiver.rows, 1..=100_000);
         mistakes.within("archiver.bytes", archiver.bytes, 1024..=1024 * 1024 * 1024);

@@ -103,6 +103,13 @@ impl Intake {
         taken
     }
 
+    /// Drops what waits. It counts as before: who takes nothing is sent nothing more.
+    pub(crate) fn drop_waiting(&self) {
+        let mut held = self.held();
+        held.waiting = VecDeque::new();
+        held.waiting_bytes = 0;
+    }
+
     /// A record is no longer in flight.
     pub(crate) fn ended(&self, records: usize, bytes: usize) {
         let mut held = self.held();

@@ -6,7 +6,8 @@
 //! 2. [`routing`] decides what is deliverable at all, [`offsets`] gives it its place in the commit;
 //! 3. [`lane`] decides everything else: where to, in which order, again or parked;
 //! 4. [`lookups`] asks where recipients are, [`forward`] carries it to the nodes and brings the verdicts, [`park`] appends to `parked` and `dead`;
-//! 5. [`archiver`] moves both to the store, beside all this.
+//! 5. [`archiver`] moves both to the store, beside all this;
+//! 6. [`reconciler`] looks on the log whether everything committed has an end there, and believes none of the others.
 //!
 //! The pure core is 2 and 3: time is an argument, and nothing there waits.
 
@@ -24,6 +25,7 @@ mod metrics;
 pub mod offsets;
 mod park;
 mod ranked;
+mod reconciler;
 pub mod routing;
 mod service;
 #[cfg(test)]
@@ -32,7 +34,7 @@ mod worker;
 
 pub use config::{
     ArchiverSettings, BackoffSettings, Config, DeadLetterSettings, FairnessSettings, LinkSettings,
-    LookupSettings, PatienceSettings, RetrySettings,
+    LookupSettings, OutcomeSettings, PatienceSettings, ReconcilerSettings, RetrySettings,
 };
 pub use error::Error;
 pub use service::{Ports, Service};

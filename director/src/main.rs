@@ -16,14 +16,9 @@ fn main() -> ExitCode {
         config.check_drain("kafka.drain_timeout_ms", brokers.drain_timeout_ms, start.mistakes(Config::NAME));
         let process = start.begin().await?;
         let log = process.connect("kafka", async || kafka::Log::connect(&log, &brokers).await).await?;
-        let inbox = postgres::Store::connect(&database, &store)?;
-        let (routes, clock) = (redis::Registry::new(&redis)?, Arc::new(SystemClock));
-        let (nodes, flags) = (routes.clone(), routes.clone());
-        let (dead_letters, requeues) = (inbox.clone(), inbox.clone());
-        let (subscriber, ends, appender) = (log.clone(), log.clone(), log);
-        let ports =
-            Ports { subscriber, appender, ends, routes, nodes, flags, inbox, dead_letters, requeues, clock };
-        let service = Service::bind(config, ports).await?;
+        let store = postgres::Store::connect(&database, &store)?;
+        let (registry, clock) = (redis::Registry::new(&redis)?, Arc::new(SystemClock));
+        let service = Service::bind(config, Ports::of(&log, &registry, &store, clock)).await?;
         process.announce(&[])?;
         process.serve(service.readiness(), async |shutdown| service.run(shutdown).await).await
     })

@@ -16,6 +16,8 @@ const DEAD: &str = "postrider_director_dead_lettered";
 const END_SECONDS: &str = "postrider_director_end_seconds";
 const IN_FLIGHT: &str = "postrider_director_in_flight_records";
 const IN_FLIGHT_BYTES: &str = "postrider_director_in_flight_bytes";
+const OUTCOMES: &str = "postrider_director_outcomes_told";
+const OUTCOME_BATCHES: &str = "postrider_director_outcome_batches";
 const RETRIES: &str = "postrider_director_retries";
 const GAVE_WAY: &str = "postrider_director_gave_way";
 const STREAMS: &str = "postrider_director_streams";
@@ -38,6 +40,12 @@ const REQUEUED: &str = "postrider_archiver_requeues";
 const REQUEUES_WAITING: &str = "postrider_archiver_requeues_waiting";
 const PURGED: &str = "postrider_archiver_dead_letters_purged";
 const THROTTLED: &str = "postrider_archiver_throttled";
+const UNACCOUNTED: &str = "postrider_unaccounted";
+const RECONCILER_BEHIND: &str = "postrider_reconciler_behind_seconds";
+const RECONCILER_UPTO: &str = "postrider_reconciler_position";
+const RECONCILED: &str = "postrider_reconciler_positions";
+const UNJUDGED: &str = "postrider_reconciler_unjudged";
+const UNREADABLE: &str = "postrider_reconciler_unreadable";
 const RESTARTS: &str = "postrider_archiver_restarts";
 
 /// Describes them, and shows the gauges before anything happened.
@@ -49,6 +57,8 @@ pub(crate) fn describe() {
     describe_histogram!(END_SECONDS, Unit::Seconds, "from acceptance to the end of a record, by end");
     describe_gauge!(IN_FLIGHT, "records that wait or are in flight, by partition");
     describe_gauge!(IN_FLIGHT_BYTES, Unit::Bytes, "bytes that wait or are in flight, by partition");
+    describe_counter!(OUTCOMES, "ends handed to the outcomes topic");
+    describe_counter!(OUTCOME_BATCHES, "batches of them");
     describe_counter!(RETRIES, "lanes that waited to try again");
     describe_counter!(
         GAVE_WAY,
@@ -87,6 +97,51 @@ pub(crate) fn describe() {
     gauge!(REGISTRY_AWAY).set(0.0);
 }
 
+/// Describes what the reconciler shows, and shows it before it looked for the first time.
+pub(crate) fn describe_reconciler() {
+    describe_gauge!(
+        UNACCOUNTED,
+        "records committed by the directors of which nothing on the log tells the end"
+    );
+    describe_gauge!(
+        RECONCILER_BEHIND,
+        Unit::Seconds,
+        "age of the oldest commit, in any partition, that was not compared with the ends on the log"
+    );
+    describe_gauge!(RECONCILER_UPTO, "offset below which every commit was compared, by partition");
+    describe_counter!(RECONCILED, "positions compared");
+    describe_counter!(
+        UNJUDGED,
+        "positions that cannot be accounted for because retention was faster, by reason"
+    );
+    describe_counter!(UNREADABLE, "records that should tell of ends and cannot be read, by topic");
+    gauge!(UNACCOUNTED).set(0.0);
+}
+
+pub(crate) fn unaccounted(count: usize) {
+    gauge!(UNACCOUNTED).set(count as f64);
+}
+
+pub(crate) fn reconciler_behind(behind: Duration) {
+    gauge!(RECONCILER_BEHIND).set(behind.as_secs_f64());
+}
+
+pub(crate) fn reconciled_upto(partition: PartitionId, upto: u64) {
+    gauge!(RECONCILER_UPTO, "partition" => partition.to_string()).set(upto as f64);
+}
+
+pub(crate) fn reconciled(positions: u64) {
+    counter!(RECONCILED).increment(positions);
+}
+
+pub(crate) fn unjudged(reason: &'static str, positions: usize) {
+    counter!(UNJUDGED, "reason" => reason).increment(positions as u64);
+}
+
+pub(crate) fn unreadable(topic: &'static str) {
+    counter!(UNREADABLE, "topic" => topic).increment(1);
+}
+
 pub(crate) fn ended(end: End, took: Option<Duration>) {
     counter!(ENDED, "end" => end.as_str()).increment(1);
     if let Some(took) = took {
@@ -104,6 +159,11 @@ pub(crate) fn parked_runs(runs: usize) {
 
 pub(crate) fn dead_lettered(reason: &DeadReason) {
     counter!(DEAD, "reason" => reason.code()).increment(1);
+}
+
+pub(crate) fn outcomes(count: usize) {
+    counter!(OUTCOMES).increment(count as u64);
+    counter!(OUTCOME_BATCHES).increment(1);
 }
 
 pub(crate) fn retry() {

@@ -1,4 +1,4 @@
-//! Output edge to the log: appends to `parked` and `dead`, in batches, repeated until the log has answered for every
+//! Output edge to the log: appends to `parked`, `dead` and `outcomes`, in batches, repeated until the log has answered for every
 //! record. The worker holds the records meanwhile.
 
 use std::sync::Arc;
@@ -6,6 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use shared::log::{Appender, Entry, Error};
 use shared::outcome::{DeadReason, ParkReason};
+use shared::position::{Epoch, PartitionId};
+use shared::record::outcomes::{self, Outcome};
 use shared::record::{dead, parked, run};
 use shared::retry::Backoff;
 use shared::topic::Topic;
@@ -87,6 +89,22 @@ impl Parker {
         for answer in self.append(Topic::Dead, entries).await {
             if matches!(answer, ParkedAt::TooLarge) {
                 tracing::error!("the log takes no dead letter at all, however small");
+            }
+        }
+    }
+
+    /// Tells how records of one partition ended: one record of `outcomes`, or more where the log takes no record as large.
+    /// `key` decides which partition of `outcomes`.
+    pub(crate) async fn tell(&self, key: &Bytes, epoch: Epoch, partition: PartitionId, outcomes: &[Outcome]) {
+        let mut left = vec![outcomes];
+        while let Some(outcomes) = left.pop() {
+            let entry = outcomes::encode(key.clone(), epoch, partition, outcomes);
+            let answers = self.append(Topic::Outcomes, vec![entry]).await;
+            if matches!(answers[..], [ParkedAt::TooLarge]) {
+                match outcomes.len() {
+                    0 | 1 => tracing::error!("the log takes no outcome at all"),
+                    count => left.extend([&outcomes[..count / 2], &outcomes[count / 2..]]),
+                }
             }
         }
     }

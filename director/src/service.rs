@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use shared::admin::{Readiness, Ready};
 use shared::clock::Clock;
-use shared::log::{Appender, Ends, Subscriber};
+use shared::log::{Appender, Commits, Ends, Reader, Subscriber};
 use shared::registry::{Flags, Nodes, Routes};
 use shared::shutdown::Shutdown;
 use shared::store::{DeadLetters, Inbox, Requeues};
@@ -18,6 +18,7 @@ use crate::forward::Forwarder;
 use crate::lookups::Lookups;
 use crate::metrics;
 use crate::park::Parker;
+use crate::reconciler::Reconciler;
 use crate::worker::{Desk, Workers};
 
 /// What the director works with.
@@ -28,6 +29,10 @@ pub struct Ports {
     pub appender: Arc<dyn Appender>,
     /// How far `parked` reaches.
     pub ends: Arc<dyn Ends>,
+    /// What stands on the log, outside of any group.
+    pub reader: Arc<dyn Reader>,
+    /// How far groups have come.
+    pub commits: Arc<dyn Commits>,
     /// Who is where.
     pub routes: Arc<dyn Routes>,
     /// Where the nodes are.
@@ -44,6 +49,32 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
 }
 
+impl Ports {
+    /// The ports of three engines.
+    #[must_use]
+    pub fn of<L, R, S>(log: &Arc<L>, registry: &Arc<R>, store: &Arc<S>, clock: Arc<dyn Clock>) -> Self
+    where
+        L: Subscriber + Appender + Ends + Reader + Commits,
+        R: Routes + Nodes + Flags,
+        S: Inbox + DeadLetters + Requeues,
+    {
+        Self {
+            subscriber: Arc::clone(log) as _,
+            appender: Arc::clone(log) as _,
+            ends: Arc::clone(log) as _,
+            reader: Arc::clone(log) as _,
+            commits: Arc::clone(log) as _,
+            routes: Arc::clone(registry) as _,
+            nodes: Arc::clone(registry) as _,
+            flags: Arc::clone(registry) as _,
+            inbox: Arc::clone(store) as _,
+            dead_letters: Arc::clone(store) as _,
+            requeues: Arc::clone(store) as _,
+            clock,
+        }
+    }
+}
+
 /// A director that is about to work.
 pub struct Service {
     config: Config,
@@ -52,7 +83,7 @@ pub struct Service {
 }
 
 /// What must be joined before the director is ready.
-const PARTS: [&str; 4] = ["director", "flags", "rows", "dead"];
+const PARTS: [&str; 5] = ["director", "flags", "rows", "dead", "reconciler"];
 
 impl Service {
     /// Gets ready. The director listens nowhere; it joins its groups in [`Service::run`].
@@ -62,6 +93,9 @@ impl Service {
     #[expect(clippy::unused_async, reason = "the shape of every service")]
     pub async fn bind(config: Config, ports: Ports) -> Result<Self, Error> {
         metrics::describe();
+        if config.reconciler.enabled {
+            metrics::describe_reconciler();
+        }
         Ok(Self { config, ports, readiness: Readiness::of(&PARTS) })
     }
 
@@ -94,6 +128,14 @@ impl Service {
             parker: parker.clone(),
             clock: Arc::clone(&ports.clock),
         };
+        let reconciler = Reconciler {
+            settings: config.reconciler.clone(),
+            backoff,
+            ends: Arc::clone(&ports.ends),
+            reader: ports.reader,
+            commits: ports.commits,
+            clock: Arc::clone(&ports.clock),
+        };
         let group = Group {
             name: "director",
             topic: Topic::Notifications,
@@ -120,8 +162,9 @@ impl Service {
                 stop.begin();
                 result
             };
-            let (directed, archived) =
-                tokio::join!(directing, archiver.run(&config, subscriber, joined, &stop));
+            let reconciling = reconciler.run(config.drain_ms, subscriber, || joined("reconciler"), &stop);
+            let (directed, archived, ()) =
+                tokio::join!(directing, archiver.run(&config, subscriber, joined, &stop), reconciling);
             drop(closing);
             directed.and(archived)
         };

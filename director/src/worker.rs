@@ -3,6 +3,7 @@
 //! each kind (one for each node) at a time, and what comes up meanwhile makes the next batch.
 
 mod calls;
+mod endings;
 mod outbox;
 mod spans;
 
@@ -10,17 +11,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::FuturesUnordered;
-use shared::clock::{Clock, Timestamp};
+use shared::clock::Clock;
 use shared::delivery::{NodeId, Verdict};
 use shared::log::{Ends, Fetched};
-use shared::notification::Urgency;
+use shared::notification::{NotificationId, Urgency};
 use shared::outcome::End;
 use shared::recipient::Recipient;
+use shared::record::outcomes::Outcome;
 use shared::registry::Route;
-use shared::topic::Topic;
+use shared::topic::{Topic, key_of, partition_of};
 use tokio::time::Instant;
 
 use crate::calls::persist;
@@ -33,8 +36,9 @@ use crate::metrics;
 use crate::offsets::{Ticket, Tracker};
 use crate::park::Parker;
 use crate::ranked::Ranked;
-use crate::routing::{self, Source, Undeliverable};
+use crate::routing::{self, DeadLetter, Record, Source, Undeliverable};
 use calls::{Done, Question};
+use endings::{Ending, Endings, Haste};
 use outbox::Outbox;
 use spans::Spans;
 
@@ -88,6 +92,9 @@ struct Worker {
     questions: Ranked<Question>,
     parking: Ranked<Run>,
     burying: Vec<Undeliverable>,
+    endings: Endings,
+    /// Of this partition on `outcomes`.
+    outcomes_key: Bytes,
     unregistering: Vec<(Recipient, Route)>,
     busy: calls::Busy,
     calls: FuturesUnordered<BoxFuture<'static, Done>>,
@@ -101,11 +108,12 @@ struct Worker {
 impl Worker {
     fn new(desk: Arc<Desk>, assignment: Assignment, base: u64) -> Self {
         let attachment = desk.forwarder.attach(assignment.partition);
+        let partitions = desk.ends.partitions();
         Self {
             attachment,
             source: Source {
                 epoch: desk.ends.epoch(),
-                partitions: desk.ends.partitions(),
+                partitions,
                 max_record_bytes: desk.ends.max_record_bytes(),
             },
             lanes: Lanes::new(desk.config.lanes(), base, rand::random()),
@@ -115,6 +123,8 @@ impl Worker {
             questions: Ranked::new(desk.config.fairness.urgent_turns),
             parking: Ranked::new(desk.config.fairness.urgent_turns),
             burying: Vec::new(),
+            endings: Endings::default(),
+            outcomes_key: key_of(assignment.partition, partitions).into(),
             unregistering: Vec::new(),
             busy: calls::Busy::default(),
             calls: FuturesUnordered::new(),
@@ -131,16 +141,17 @@ impl Worker {
         let (drain, intake) = (self.assignment.drain.clone(), Arc::clone(&self.assignment.intake));
         let mut draining = false;
         loop {
-            self.start_calls();
+            self.start_calls(if draining { Haste::Now } else { Haste::Fill });
             if draining && self.is_idle() {
                 return;
             }
-            let wake = self.lanes.due().map_or(self.round, |due| self.round.min(due.into()));
+            let wake = self.wake();
+            let has_room = self.endings.len() < self.desk.config.outcomes.waiting;
             tokio::select! {
                 () = drain.cancelled(), if !draining => draining = true,
                 Some(inbound) = self.attachment.inbound.recv() => self.hear(inbound),
                 Some(done) = self.calls.next(), if !self.calls.is_empty() => self.done(done),
-                () = intake.arrival(), if !draining => {
+                () = intake.arrival(), if !draining && has_room => {
                     for fetched in intake.take(self.desk.config.batch_records) {
                         self.take(fetched);
                     }
@@ -155,6 +166,13 @@ impl Worker {
             }
             self.tell_progress();
         }
+    }
+
+    /// When there is something to do that nobody will tell.
+    fn wake(&self) -> Instant {
+        let lanes = self.lanes.due().map(Instant::from);
+        let endings = self.endings.due(self.desk.config.outcomes.age_ms);
+        [lanes, endings].into_iter().flatten().fold(self.round, Instant::min)
     }
 
     fn is_idle(&self) -> bool {
@@ -246,7 +264,7 @@ impl Worker {
             }
             Output::Ended(record, end) => {
                 self.spans.ended(&record, end);
-                self.ended(record.ticket, record.size_bytes, end, Some(record.notification.time));
+                self.record_ended(&record, end);
             }
             Output::Unregister(recipient, route) => self.unregistering.push((recipient, route)),
             Output::Retry => metrics::retry(),
@@ -258,13 +276,43 @@ impl Worker {
         self.outboxes.entry(node).or_insert_with(|| Outbox::new(&self.desk.config.fairness))
     }
 
-    fn ended(&mut self, ticket: Ticket, size_bytes: usize, end: End, accepted: Option<Timestamp>) {
-        let took = accepted.map(|accepted| self.desk.clock.now().since(accepted));
-        metrics::ended(end, took);
+    fn record_ended(&mut self, record: &Record, end: End) {
+        let now = self.desk.clock.now();
+        metrics::ended(end, Some(now.since(record.notification.time)));
+        self.assignment.intake.ended(1, record.size_bytes);
+        match end {
+            // Its copy on another topic says where it stood.
+            End::Parked | End::DeadLettered => self.finish(record.ticket),
+            End::Acknowledged | End::Expired => {
+                let (offset, id) = (record.position.offset, record.notification.id.clone());
+                let ending =
+                    Ending { ticket: record.ticket, outcome: Outcome { offset, id, end, time: now } };
+                self.endings.push(ending, Instant::now());
+            }
+        }
+    }
+
+    fn buried(&mut self, record: &Undeliverable) {
+        let DeadLetter { entry, position, .. } = &record.letter;
+        // A letter stands where its key belongs. Who looks for ends in this partition would not find it elsewhere.
+        let home = (!entry.key.is_empty()).then(|| partition_of(&entry.key, self.source.partitions));
+        if home == Some(self.assignment.partition) {
+            return self.finish(record.ticket);
+        }
+        let id = shared::record::id(entry).and_then(|id| NotificationId::parse(id).ok());
+        let Some(id) = id.or_else(|| NotificationId::parse("-").ok()) else {
+            return self.finish(record.ticket);
+        };
+        let (offset, end, time) = (position.offset, End::DeadLettered, self.desk.clock.now());
+        let ending = Ending { ticket: record.ticket, outcome: Outcome { offset, id, end, time } };
+        self.endings.push(ending, Instant::now());
+    }
+
+    /// What ended has left its trace on the log.
+    fn finish(&mut self, ticket: Ticket) {
         if let Some(next) = self.tracker.finish(ticket) {
             self.commit = Some(next);
         }
-        self.assignment.intake.ended(1, size_bytes);
     }
 
     fn tell_progress(&mut self) {

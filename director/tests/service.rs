@@ -9,6 +9,8 @@ mod dead_letters;
 mod fairness;
 #[path = "service/node.rs"]
 mod node;
+#[path = "service/outcomes.rs"]
+mod outcomes;
 #[path = "service/rebalance.rs"]
 mod rebalance;
 #[path = "service/registry.rs"]

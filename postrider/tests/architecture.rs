@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Files that decide: no I/O, no async, no clock. Folders count with everything in them.
-const PURE: [&str; 24] = [
+const PURE: [&str; 26] = [
     "shared/src/notification.rs",
     "shared/src/recipient.rs",
     "shared/src/delivery.rs",
@@ -30,6 +30,8 @@ const PURE: [&str; 24] = [
     "director/src/offsets.rs",
     "director/src/archiver/marking.rs",
     "director/src/archiver/reading.rs",
+    "director/src/reconciler/account.rs",
+    "director/src/reconciler/window.rs",
     "distributor/src/session.rs",
     "distributor/src/presence/owed.rs",
     "distributor/src/protocol",

@@ -15,6 +15,7 @@ pub mod config;
 pub mod credential;
 pub mod delivery;
 pub mod descriptors;
+mod leb128;
 pub mod link;
 pub mod log;
 mod name;

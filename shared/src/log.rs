@@ -1,7 +1,7 @@
 //! The log port: where accepted records stand. Kafka in production ([`kafka`]), SQLite in one process ([`sqlite`]).
 //!
-//! Four narrow traits, each handed only to who uses it: [`Appender`], [`Subscriber`] with its [`Consumer`] and
-//! [`Progress`], [`Ends`], [`Provision`]. [`contract`] is the suite that every adapter passes.
+//! Narrow traits, each handed only to who uses it: [`Appender`], [`Subscriber`] with its [`Consumer`] and [`Progress`],
+//! [`Ends`], [`Reader`], [`Commits`], [`Provision`]. [`contract`] is the suite that every adapter passes.
 
 pub mod contract;
 pub mod kafka;
@@ -188,6 +188,57 @@ pub trait Ends: Send + Sync + 'static {
     /// The largest record that may be published, in bytes. One that is larger came from elsewhere, compressed: copies of it
     /// would be refused.
     fn max_record_bytes(&self) -> usize;
+}
+
+/// Reads partitions outside of any group, for who checks what stands there.
+#[async_trait]
+pub trait Reader: Send + Sync + 'static {
+    /// Where `partition` begins: what stood below was deleted by retention.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] past the adapter's deadline; [`Error::Rejected`] for a partition that does not exist.
+    async fn first(&self, topic: Topic, partition: PartitionId) -> Result<u64, Error>;
+
+    /// Records of `partition` at or above `from` and below `to`, offsets ascending from the lowest there is, as many as
+    /// the adapter's batch limits allow. Nothing means that none stands there. `to` must not lie above the partition's
+    /// end.
+    ///
+    /// # Errors
+    /// As [`Reader::first`].
+    async fn read(
+        &self,
+        topic: Topic,
+        partition: PartitionId,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<Fetched>, Error>;
+}
+
+/// Tells how far groups have come, and keeps that of groups that nobody joins.
+#[async_trait]
+pub trait Commits: Send + Sync + 'static {
+    /// How far `group` has committed `partition` of `topic`, as it is durable on the log; `None` when it never has.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] past the adapter's deadline; [`Error::Rejected`] for a partition that does not exist.
+    async fn committed(
+        &self,
+        group: &str,
+        topic: Topic,
+        partition: PartitionId,
+    ) -> Result<Option<u64>, Error>;
+
+    /// Commits offsets of `partition` in several topics for a `group` that has no members; durable when answered. Cut
+    /// short, those before any that is durable are durable too. Whether an offset may go back is the adapter's.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] or [`Error::Rejected`]; what is durable is then unknown.
+    async fn commit(
+        &self,
+        group: &str,
+        partition: PartitionId,
+        offsets: &[(Topic, u64)],
+    ) -> Result<(), Error>;
 }
 
 /// Makes and inspects topics.

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::leb128;
+
 /// A partition of a topic, from zero. The same key has the same partition in every topic of one generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartitionId(pub u32);
@@ -107,7 +109,7 @@ impl Cursor {
         let mut bytes = Vec::with_capacity(24);
         bytes.push(VERSION);
         for number in [u64::from(self.epoch.0), u64::from(self.partition.0), self.next] {
-            write_leb128(&mut bytes, number);
+            leb128::write(&mut bytes, number);
         }
         bytes.push(checksum(&bytes));
         URL_SAFE_NO_PAD.encode(bytes)
@@ -127,7 +129,7 @@ impl Cursor {
             return Err(InvalidCursor);
         }
         let mut rest = &body[1..];
-        let mut number = || read_leb128(&mut rest).ok_or(InvalidCursor);
+        let mut number = || leb128::read(&mut rest).ok_or(InvalidCursor);
         let (epoch, partition, next) = (number()?, number()?, number()?);
         let narrow = |wide: u64| u32::try_from(wide).ok().ok_or(InvalidCursor);
         let cursor = Self { epoch: Epoch(narrow(epoch)?), partition: PartitionId(narrow(partition)?), next };
@@ -139,31 +141,6 @@ impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.encode())
     }
-}
-
-fn write_leb128(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push((number as u8 & 0x7f) | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-fn read_leb128(input: &mut &[u8]) -> Option<u64> {
-    let mut number = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = input.split_first()?;
-        *input = rest;
-        let low = u64::from(byte & 0x7f);
-        if shift == 63 && low > 1 {
-            return None;
-        }
-        number |= low << shift;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
 }
 
 /// FNV-1a folded to a byte: enough to tell a slip of the hand, not meant against an attacker, who gains nothing.

@@ -3,10 +3,12 @@
 //! stores it; nobody parses a body.
 //!
 //! Reading order: [`encode`] and [`decode`] for `notifications`; [`parked`] and [`dead`] add what those topics carry on
-//! top: the original position and the reason; [`run`] is several of one recipient parked at once.
+//! top: the original position and the reason; [`run`] is several of one recipient parked at once; [`outcomes`] is what
+//! stands on the topic of that name.
 
 pub mod dead;
 mod headers;
+pub mod outcomes;
 pub mod parked;
 pub mod run;
 

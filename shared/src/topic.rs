@@ -64,6 +64,15 @@ pub fn partition_of(key: &[u8], partitions: u32) -> PartitionId {
     PartitionId((murmur2(key) & 0x7fff_ffff) % partitions.max(1))
 }
 
+/// A key of `partition` among `partitions`, for records that belong to a partition and to no recipient.
+#[must_use]
+pub fn key_of(partition: PartitionId, partitions: u32) -> String {
+    let keys = (0_u64..).map(|number| format!("partition-{partition}-{number}"));
+    let mut own = keys.filter(|key| partition_of(key.as_bytes(), partitions) == partition);
+    // Every partition below `partitions` has keys; one that is not there has none, and is not looked for.
+    if partition.0 < partitions { own.next().unwrap_or_default() } else { String::new() }
+}
+
 /// MurmurHash2, 32 bit, seed 0x9747b28c, as Apache Kafka's `Utils.murmur2`.
 fn murmur2(bytes: &[u8]) -> u32 {
     const SEED: u32 = 0x9747_b28c;
@@ -106,6 +115,15 @@ mod tests {
         ];
         for (key, hash) in known {
             assert_eq!(murmur2(key.as_bytes()).cast_signed(), hash, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_a_partition_is_found_for_each() {
+        for partitions in [1, 2, 12, 97, 500] {
+            for partition in (0..partitions).map(PartitionId) {
+                assert_eq!(partition_of(key_of(partition, partitions).as_bytes(), partitions), partition);
+            }
         }
     }
 

@@ -6,13 +6,16 @@ use futures_util::future::FutureExt as _;
 use shared::delivery::NodeId;
 use shared::outcome::{DeadReason, End};
 use shared::recipient::Recipient;
+use tokio::time::Instant;
 
 use super::Worker;
+use super::endings::{Ending, Haste};
 use super::outbox::Way;
 use crate::forward::{Link, Unreachable};
 use crate::lane::{Input, Run};
 use crate::lookups::Answer;
 use crate::metrics;
+use crate::offsets::Ticket;
 use crate::park::ParkedAt;
 use crate::routing::Undeliverable;
 
@@ -40,13 +43,14 @@ pub(super) enum Done {
     Asked(Vec<Question>, Answer),
     Parked(Vec<Run>, Vec<Vec<ParkedAt>>),
     Buried(Vec<Undeliverable>),
+    Told(Vec<Ticket>),
     Unregistered,
     Flushed(NodeId, Option<Link>),
 }
 
 impl Worker {
     /// Starts every call that has something to do and is not under way.
-    pub(super) fn start_calls(&mut self) {
+    pub(super) fn start_calls(&mut self, haste: Haste) {
         let limit = self.desk.config.batch_records;
         if !self.busy.asking && !self.questions.is_empty() {
             self.busy.asking = true;
@@ -89,7 +93,25 @@ impl Worker {
             };
             self.calls.push(call.boxed());
         }
+        self.tell_outcomes(haste);
         self.flush();
+    }
+
+    fn tell_outcomes(&mut self, haste: Haste) {
+        let batch = self.endings.batch(&self.desk.config.outcomes, haste, Instant::now());
+        if batch.is_empty() {
+            return;
+        }
+        let (parker, key) = (self.desk.parker.clone(), self.outcomes_key.clone());
+        let (epoch, partition) = (self.source.epoch, self.assignment.partition);
+        let call = async move {
+            let (tickets, outcomes): (Vec<_>, Vec<_>) =
+                batch.into_iter().map(|Ending { ticket, outcome }| (ticket, outcome)).unzip();
+            metrics::outcomes(outcomes.len());
+            parker.tell(&key, epoch, partition, &outcomes).await;
+            Done::Told(tickets)
+        };
+        self.calls.push(call.boxed());
     }
 
     fn ask(&mut self, limit: usize) {
@@ -174,8 +196,14 @@ impl Worker {
                 self.busy.burying = false;
                 for record in records {
                     metrics::dead_lettered(&record.letter.reason);
-                    self.ended(record.ticket, record.size_bytes, End::DeadLettered, None);
+                    metrics::ended(End::DeadLettered, None);
+                    self.assignment.intake.ended(1, record.size_bytes);
+                    self.buried(&record);
                 }
+            }
+            Done::Told(tickets) => {
+                self.endings.told();
+                tickets.into_iter().for_each(|ticket| self.finish(ticket));
             }
             Done::Unregistered => self.busy.unregistering = false,
             Done::Flushed(node, link) => {

@@ -9,7 +9,7 @@ use postrider_director::{Config, Ports, Service};
 use shared::clock::{Clock, SystemClock, Timestamp};
 use shared::config::{LogSettings, StoreSettings};
 use shared::log::sqlite::Log;
-use shared::log::{Appender as _, Ends as _, Entry, Subscriber as _, Turn};
+use shared::log::{Appender as _, Consumer, Ends as _, Entry, Subscriber as _, Turn};
 use shared::notification::{ContentType, Notification, NotificationId, NotificationType, Trace, Urgency};
 use shared::position::{Cursor, PartitionId};
 use shared::recipient::Recipient;
@@ -89,23 +89,20 @@ impl Stage {
 
     /// Starts a director.
     pub(crate) fn direct(&self) -> Director {
-        self.direct_with(Arc::clone(&self.store) as _)
+        self.direct_on(|_| {})
     }
 
     /// Starts a director that asks `requeues` for those that are asked for.
     pub(crate) fn direct_with(&self, requeues: Arc<dyn Requeues>) -> Director {
-        let ports = Ports {
-            subscriber: Arc::clone(&self.log) as _,
-            appender: Arc::clone(&self.log) as _,
-            ends: Arc::clone(&self.log) as _,
-            routes: Arc::clone(&self.routes),
-            nodes: Arc::clone(&self.registry) as _,
-            flags: Arc::clone(&self.registry) as _,
-            inbox: Arc::clone(&self.inbox),
-            dead_letters: Arc::clone(&self.store) as _,
-            requeues,
-            clock: Arc::clone(&self.clock),
-        };
+        self.direct_on(|ports| ports.requeues = requeues)
+    }
+
+    /// Starts a director on ports that are changed first.
+    pub(crate) fn direct_on(&self, change: impl FnOnce(&mut Ports)) -> Director {
+        let mut ports = Ports::of(&self.log, &self.registry, &self.store, Arc::clone(&self.clock));
+        ports.routes = Arc::clone(&self.routes);
+        ports.inbox = Arc::clone(&self.inbox);
+        change(&mut ports);
         let (shutdown, config) = (Shutdown::new(), self.config.clone());
         let heard = shutdown.clone();
         let task = tokio::spawn(async move { Service::bind(config, ports).await?.run(heard).await });
@@ -244,6 +241,11 @@ impl Stage {
         self.registry.lookup(&[Recipient::parse_key(recipient).unwrap()]).await.unwrap().remove(0)
     }
 
+    /// A member of a group.
+    pub(crate) async fn join(&self, topic: Topic, group: &str) -> Box<dyn Consumer> {
+        self.log.subscribe(topic, group).await.unwrap()
+    }
+
     /// Where the director's group goes on in the partition of a recipient, once no director runs.
     pub(crate) async fn committed(&self, recipient: &str) -> u64 {
         self.committed_by(Topic::Notifications, "director", recipient).await
@@ -252,7 +254,7 @@ impl Stage {
     /// Where a group goes on, once it has no member.
     pub(crate) async fn committed_by(&self, topic: Topic, group: &str, recipient: &str) -> u64 {
         let home = self.partition(recipient);
-        let mut member = self.log.subscribe(topic, group).await.unwrap();
+        let mut member = self.join(topic, group).await;
         let looked = tokio::time::timeout(DEADLINE, async {
             loop {
                 if let Turn::Assigned(partitions) = member.next().await.unwrap()

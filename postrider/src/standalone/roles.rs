@@ -175,17 +175,7 @@ async fn director(
     config: postrider_director::Config,
     engines: &Engines,
 ) -> anyhow::Result<postrider_director::Service> {
-    let ports = postrider_director::Ports {
-        subscriber: engines.log.clone(),
-        appender: engines.log.clone(),
-        ends: engines.log.clone(),
-        routes: engines.registry.clone(),
-        nodes: engines.registry.clone(),
-        flags: engines.registry.clone(),
-        inbox: engines.store.clone(),
-        dead_letters: engines.store.clone(),
-        requeues: engines.store.clone(),
-        clock: Arc::clone(&engines.clock) as _,
-    };
+    let clock = Arc::clone(&engines.clock) as _;
+    let ports = postrider_director::Ports::of(&engines.log, &engines.registry, &engines.store, clock);
     Ok(postrider_director::Service::bind(config, ports).await?)
 }

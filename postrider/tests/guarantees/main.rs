@@ -17,6 +17,7 @@ mod bounded;
 mod dead_letters;
 mod in_the_browser;
 mod log_waits_for_the_client;
+mod nothing_is_unaccounted;
 mod one_trace;
 mod operators_see_everything_but_secrets;
 mod stored_before_new;

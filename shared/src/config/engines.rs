@@ -133,6 +133,8 @@ pub struct KafkaSettings {
     /// at latest so long after the cluster gave it another.
     #[serde(with = "millis")]
     pub metadata_refresh_ms: Duration,
+    /// Most reads outside of groups at a time, each by a consumer of its own; further ones wait.
+    pub readers: usize,
 }
 
 impl Default for KafkaSettings {
@@ -146,6 +148,7 @@ impl Default for KafkaSettings {
             drain_timeout_ms: Duration::from_secs(10),
             commit_interval_ms: Duration::from_millis(500),
             metadata_refresh_ms: Duration::from_secs(5),
+            readers: 4,
         }
     }
 }
@@ -157,6 +160,7 @@ impl Section for KafkaSettings {
             mistakes.report("brokers", "is empty");
         }
         mistakes.within("queue_kbytes", self.queue_kbytes, 1024..=2_097_151);
+        mistakes.within("readers", self.readers, 1..=256);
         if self.linger_ms >= self.delivery_timeout_ms {
             mistakes.report("linger_ms", "must be below kafka.delivery_timeout_ms");
         }

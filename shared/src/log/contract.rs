@@ -7,17 +7,19 @@ mod appending;
 mod consuming;
 mod groups;
 mod reader;
+mod reading;
 
 pub use appending::*;
 pub use consuming::*;
 pub use groups::*;
+pub use reading::*;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Appender, Ends, Entry, Placed, Subscriber};
+use super::{Appender, Commits, Ends, Entry, Placed, Reader, Subscriber};
 use crate::position::PartitionId;
 use crate::topic::{Topic, partition_of};
 
@@ -33,18 +35,27 @@ pub struct Fixture {
     pub subscriber: Arc<dyn Subscriber>,
     /// Tells where it ends.
     pub ends: Arc<dyn Ends>,
+    /// Reads it outside of groups.
+    pub reader: Arc<dyn Reader>,
+    /// Tells how far groups have come.
+    pub commits: Arc<dyn Commits>,
     /// The largest record that may be published on it.
     pub max_record_bytes: usize,
 }
 
 impl Fixture {
-    /// The fixture of a log that is all three ports.
+    /// The fixture of a log that is all the ports.
     #[must_use]
-    pub fn of<L: Appender + Subscriber + Ends>(log: &Arc<L>, max_record_bytes: usize) -> Self {
+    pub fn of<L: Appender + Subscriber + Ends + Reader + Commits>(
+        log: &Arc<L>,
+        max_record_bytes: usize,
+    ) -> Self {
         Self {
             appender: Arc::clone(log) as Arc<dyn Appender>,
             subscriber: Arc::clone(log) as Arc<dyn Subscriber>,
             ends: Arc::clone(log) as Arc<dyn Ends>,
+            reader: Arc::clone(log) as Arc<dyn Reader>,
+            commits: Arc::clone(log) as Arc<dyn Commits>,
             max_record_bytes,
         }
     }
@@ -101,6 +112,10 @@ macro_rules! log_contract {
             a_second_member_shares_the_partitions_and_loses_nothing
             a_revoked_partition_waits_for_its_release
             a_member_that_leaves_gives_its_partitions_to_the_others
+            what_was_appended_is_read_from_anywhere_to_anywhere
+            many_partitions_are_read_at_once
+            what_a_group_committed_is_told_from_outside
+            a_group_that_nobody_joins_keeps_the_offsets_committed_for_it
         );
     };
     ($fixture:path: $($check:ident)*) => {

@@ -1,15 +1,18 @@
 //! The log on Apache Kafka, through librdkafka.
 //!
 //! [`Log::connect`] finds the topics. Appends go through one idempotent producer; every group member is a consumer
-//! polled on a thread of its own; ends are asked for many at a time. [`Admin`] makes the topics.
+//! polled on a thread of its own; ends are asked for many at a time; reads outside of groups share a few consumers.
+//! [`Admin`] makes the topics.
 
 mod admin;
 mod client;
+mod commits;
 mod ends;
 mod mailbox;
 mod member;
 mod poll;
 mod producer;
+mod reader;
 mod rebalance;
 
 use std::sync::Arc;
@@ -18,10 +21,12 @@ use async_trait::async_trait;
 
 pub use self::admin::Admin;
 use self::client::{Names, found};
+use self::commits::Groups;
 use self::ends::Asker;
 use self::member::Member;
 use self::producer::Producer;
-use super::{Appender, Consumer, Ends, Entry, Error, Placed, Subscriber};
+use self::reader::Readers;
+use super::{Appender, Commits, Consumer, Ends, Entry, Error, Fetched, Placed, Reader, Subscriber};
 use crate::config::{KafkaSettings, LogSettings};
 use crate::position::{Epoch, PartitionId};
 use crate::topic::Topic;
@@ -32,6 +37,8 @@ pub struct Log {
     partitions: u32,
     producer: Producer,
     asker: Arc<Asker>,
+    readers: Arc<Readers>,
+    groups: Groups,
     log: LogSettings,
     kafka: KafkaSettings,
 }
@@ -47,7 +54,16 @@ impl Log {
         let asker = Arc::new(Asker::new(kafka, names.clone())?);
         let partitions = asker.find().await?;
         let producer = Producer::new(log, kafka)?;
-        Ok(Arc::new(Self { names, partitions, producer, asker, log: log.clone(), kafka: kafka.clone() }))
+        let (readers, groups) = (Arc::new(Readers::new(log, kafka)), Groups::new(log, kafka));
+        let (log, kafka) = (log.clone(), kafka.clone());
+        Ok(Arc::new(Self { names, partitions, producer, asker, readers, groups, log, kafka }))
+    }
+
+    fn check(&self, partition: PartitionId) -> Result<(), Error> {
+        if partition.0 < self.partitions {
+            return Ok(());
+        }
+        Err(Error::Rejected(format!("there is no partition {partition}").into()))
     }
 }
 
@@ -71,9 +87,7 @@ impl Subscriber for Log {
 #[async_trait]
 impl Ends for Log {
     async fn end(&self, topic: Topic, partition: PartitionId) -> Result<u64, Error> {
-        if partition.0 >= self.partitions {
-            return Err(Error::Rejected(format!("there is no partition {partition}").into()));
-        }
+        self.check(partition)?;
         Arc::clone(&self.asker).end(topic, partition).await
     }
 
@@ -87,5 +101,48 @@ impl Ends for Log {
 
     fn max_record_bytes(&self) -> usize {
         self.log.max_record_bytes
+    }
+}
+
+#[async_trait]
+impl Reader for Log {
+    async fn first(&self, topic: Topic, partition: PartitionId) -> Result<u64, Error> {
+        self.check(partition)?;
+        self.asker.first(topic, partition).await
+    }
+
+    async fn read(
+        &self,
+        topic: Topic,
+        partition: PartitionId,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<Fetched>, Error> {
+        self.check(partition)?;
+        self.readers.read(self.names.get(topic).to_owned(), partition, from, to).await
+    }
+}
+
+#[async_trait]
+impl Commits for Log {
+    async fn committed(
+        &self,
+        group: &str,
+        topic: Topic,
+        partition: PartitionId,
+    ) -> Result<Option<u64>, Error> {
+        self.check(partition)?;
+        self.groups.committed(group, self.names.get(topic).to_owned(), partition).await
+    }
+
+    async fn commit(
+        &self,
+        group: &str,
+        partition: PartitionId,
+        offsets: &[(Topic, u64)],
+    ) -> Result<(), Error> {
+        self.check(partition)?;
+        let named = offsets.iter().map(|(topic, next)| (self.names.get(*topic).to_owned(), *next));
+        self.groups.commit(group, partition, named.collect()).await
     }
 }

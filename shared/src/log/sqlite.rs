@@ -10,6 +10,7 @@ mod file;
 mod group;
 mod insert;
 mod member;
+mod reading;
 mod retention;
 mod row;
 mod writer;

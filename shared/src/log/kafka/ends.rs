@@ -60,6 +60,17 @@ impl Asker {
         found(&self.names, &self.states().await?, &Topic::ALL)
     }
 
+    /// Where the partition begins.
+    pub(super) async fn first(self: &Arc<Self>, topic: Topic, partition: PartitionId) -> Result<u64, Error> {
+        let asker = Arc::clone(self);
+        let asked = tokio::task::spawn_blocking(move || {
+            let (name, partition) = (asker.names.get(topic), partition.0.cast_signed());
+            asker.client.fetch_watermarks(name, partition, asker.patience).map_err(failed)
+        });
+        let (first, _) = asked.await.map_err(|error| Error::Unavailable(Some(error.into())))??;
+        u64::try_from(first).map_err(|error| Error::Unavailable(Some(error.into())))
+    }
+
     pub(super) async fn end(self: Arc<Self>, topic: Topic, partition: PartitionId) -> Result<u64, Error> {
         let (answer, answered) = oneshot::channel();
         let patience = self.patience;

@@ -152,7 +152,7 @@ impl Poller {
 }
 
 /// One allocation for the whole record; its parts share it.
-fn fetched(record: &BorrowedMessage<'_>) -> Option<Fetched> {
+pub(super) fn fetched(record: &BorrowedMessage<'_>) -> Option<Fetched> {
     let partition = PartitionId(u32::try_from(record.partition()).ok()?);
     let offset = u64::try_from(record.offset()).ok()?;
     let timestamp = record.timestamp().to_millis().and_then(|millis| u64::try_from(millis).ok()).unwrap_or(0);

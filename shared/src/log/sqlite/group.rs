@@ -27,6 +27,8 @@ pub(super) struct Groups {
     all: Mutex<HashMap<(Topic, String), Arc<Group>>>,
     /// Told when something is finished that is not on disk.
     pub(super) unsaved: Arc<Notify>,
+    /// Held while offsets of several topics are put, so that they are saved together.
+    putting: Mutex<()>,
     drain_timeout: Duration,
     runtime: Handle,
 }
@@ -42,7 +44,8 @@ pub(super) struct Finished {
 
 impl Groups {
     pub(super) fn new(drain_timeout: Duration, runtime: Handle) -> Self {
-        Self { all: Mutex::default(), unsaved: Arc::new(Notify::new()), drain_timeout, runtime }
+        let (all, unsaved, putting) = (Mutex::default(), Arc::new(Notify::new()), Mutex::default());
+        Self { all, unsaved, putting, drain_timeout, runtime }
     }
 
     /// Puts in a group as the file has it.
@@ -79,8 +82,25 @@ impl Groups {
         }
     }
 
+    /// Puts how far a group without members has come in `partition` of several topics. An offset never goes back.
+    pub(super) fn put(
+        &self,
+        name: &str,
+        partition: PartitionId,
+        offsets: &[(Topic, u64)],
+        earliest: impl Fn(Topic) -> Vec<u64>,
+    ) {
+        let _together = locked(&self.putting);
+        for (topic, next) in offsets {
+            let group = self.restore(*topic, name, earliest(*topic));
+            locked(&group.state).put(partition, *next);
+        }
+        self.unsaved.notify_one();
+    }
+
     /// Takes everything that is finished and not on disk.
     pub(super) fn take_unsaved(&self) -> Vec<Finished> {
+        let _together = locked(&self.putting);
         let groups: Vec<Arc<Group>> = locked(&self.all).values().cloned().collect();
         let mut unsaved = Vec::new();
         for group in groups {

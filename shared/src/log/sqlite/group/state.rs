@@ -221,6 +221,14 @@ impl State {
         self.unsaved.insert(partition)
     }
 
+    /// For a group without members.
+    pub(super) fn put(&mut self, partition: PartitionId, next: u64) {
+        if let Some(committed) = self.committed.get_mut(index(partition)).filter(|before| **before <= next) {
+            *committed = next;
+            self.unsaved.insert(partition);
+        }
+    }
+
     pub(super) fn set_paused(&mut self, id: MemberId, partition: PartitionId, paused: Paused) {
         if let Some(reading) = self.reading(id, partition) {
             reading.paused = paused;
