@@ -10,13 +10,18 @@
     reason = "a test fails by panicking; its modules are its own, its futures are few"
 )]
 
+mod deploy;
+mod edge;
 mod harness;
 mod log_port;
 mod probes;
 mod random;
+mod redis;
 mod services;
+mod storm;
 mod surroundings;
 mod telemetry;
+mod watch;
 
 #[path = "../stack/stack.rs"]
 mod stack;

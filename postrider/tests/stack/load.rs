@@ -10,7 +10,7 @@
 //! ```
 
 mod at_rest;
-mod balancer;
+pub mod balancer;
 mod clients;
 mod memory;
 mod mix;
