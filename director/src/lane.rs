@@ -3,7 +3,8 @@
 //!
 //! A [lane](single::Lane) holds the records of one recipient that have not ended. Invariants, each tried by `tests`:
 //! - a session is sent a record only after every record of its lane before it that has not ended, on that stream;
-//! - records are parked as runs from the head of their lane, a run whole or not at all, one run of a lane at a time;
+//! - records are parked as runs from the head of their lane, a run whole or not at all, one run of a lane at a time, and
+//!   none while one before it that cannot be parked is not on `dead`;
 //! - a forwarded record carries a `parked_upto` above every record of its recipient parked before;
 //! - a session that spilled is resumed only when nothing of its lane that it was sent is left: whatever it missed has
 //!   ended by then, or stands below a higher `parked_upto`;
@@ -55,8 +56,8 @@ pub enum Input {
     Verdict(Route, u64, Verdict),
     /// Everything sent to this node and not answered is lost, or could not be sent.
     StreamLost(NodeId),
-    /// Answers [`Output::Park`] for each record of the run, in order: that at `offset` is durable on `parked`, at offset
-    /// `parked`.
+    /// Answers [`Output::Park`] for each record of the run, in order, up to the first that is [`Input::Unparkable`]: that at
+    /// `offset` is durable on `parked`, at offset `parked`.
     Parked {
         /// Of the record on `notifications`.
         offset: u64,
@@ -65,6 +66,8 @@ pub enum Input {
     },
     /// Answers [`Output::Park`]: the log will never take the record at this offset; it becomes a dead letter.
     Unparkable(u64, DeadReason),
+    /// Answers [`Output::Bury`]: the record at this offset is durable on `dead`.
+    Buried(u64),
     /// Time has passed.
     Tick,
 }
@@ -89,10 +92,10 @@ pub enum Output {
     Poke(Route, u64),
     /// Tell this session that it is not behind any more.
     Resume(Route),
-    /// Append the run to `parked`, as one; answer for each of its records, in order, with [`Input::Parked`] or
-    /// [`Input::Unparkable`].
+    /// Append the run to `parked`, as one; answer for each of its records, in order, with [`Input::Parked`], or with
+    /// [`Input::Unparkable`] for the first that the log does not take: what is behind that one is not appended.
     Park(Run),
-    /// Append the record to `dead`; it has left its lane and ends when `dead` acknowledged it.
+    /// Append the record to `dead`, whose acknowledgement ends it; answer with [`Input::Buried`].
     Bury(Arc<Record>, DeadReason),
     /// The record has ended.
     Ended(Arc<Record>, End),
@@ -203,6 +206,10 @@ impl Lanes {
             }
             Input::Unparkable(offset, reason) => {
                 self.with_owner(offset, now, out, |lane, turn| lane.unparkable(offset, reason, turn));
+            }
+            Input::Buried(offset) => {
+                self.with_owner(offset, now, out, |lane, turn| lane.buried(offset, turn));
+                self.owners.remove(&offset);
             }
             Input::Tick => self.tick(now, out),
         }
@@ -331,7 +338,10 @@ impl Lanes {
         self.shares.shift(&recipient.tenant, load, lane.load(), now);
         for output in &out[before..] {
             match output {
-                Output::Ended(record, _) | Output::Bury(record, _) => {
+                Output::Ended(record, _) => {
+                    self.owners.remove(&record.position.offset);
+                }
+                Output::Bury(record, _) if lane.find(record.position.offset).is_none() => {
                     self.owners.remove(&record.position.offset);
                 }
                 Output::Forward { route, .. } => {

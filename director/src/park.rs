@@ -37,7 +37,8 @@ impl Parker {
         Self { appender, backoff }
     }
 
-    /// Parks each run, every one of another recipient, and answers where its records are, in order.
+    /// Parks each run, every one of another recipient, and answers where its records are, in order; nothing behind one that
+    /// is too large is appended or answered for.
     pub(crate) async fn park(&self, runs: &[Run]) -> Vec<Vec<ParkedAt>> {
         let packed = runs.iter().map(|run| {
             let mut copies: Vec<Entry> = run.iter().map(encode).collect();
@@ -58,7 +59,11 @@ impl Parker {
     async fn park_singly(&self, run: &Run) -> Vec<ParkedAt> {
         let mut answers = Vec::with_capacity(run.len());
         for copy in run {
-            answers.extend(self.append(Topic::Parked, vec![encode(copy)]).await);
+            let answer = self.append(Topic::Parked, vec![encode(copy)]).await;
+            answers.extend(&answer);
+            if matches!(answer[..], [ParkedAt::TooLarge]) {
+                break;
+            }
         }
         answers
     }

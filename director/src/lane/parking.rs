@@ -15,7 +15,7 @@ use super::{Output, Run, Turn};
 /// How far the parking of a lane has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Parking {
-    /// How many records from the head on are on their way to `parked`.
+    /// How many records from the head on are on their way to `parked`, or to `dead`.
     appending: usize,
     look: Look,
 }
@@ -121,16 +121,28 @@ impl Lane {
         self.settle(turn);
     }
 
-    /// The head can never be parked.
+    /// The head can never be parked, and what was to follow it was not. It keeps its place until `dead` has it: should this
+    /// director die before, the next one forwards it again, and a session that had drained a later one would take it for
+    /// acknowledged.
     pub(super) fn unparkable(&mut self, offset: u64, reason: DeadReason, turn: &mut Turn<'_>) {
         let Phase::Parking(parking) = &mut self.phase else { return };
         if parking.appending == 0 || self.entries.front().map(offset_of) != Some(offset) {
             return;
         }
-        parking.appending -= 1;
-        if let Some(record) = self.remove(0) {
-            turn.out.push(Output::Bury(record, reason));
+        parking.appending = 1;
+        if let Some(head) = self.entries.front() {
+            turn.out.push(Output::Bury(head.record.clone(), reason));
         }
+    }
+
+    /// The head is durable on `dead`.
+    pub(super) fn buried(&mut self, offset: u64, turn: &mut Turn<'_>) {
+        let Phase::Parking(parking) = &mut self.phase else { return };
+        if parking.appending != 1 || self.entries.front().map(offset_of) != Some(offset) {
+            return;
+        }
+        parking.appending = 0;
+        drop(self.remove(0));
         self.settle(turn);
     }
 

@@ -176,9 +176,9 @@ impl Worker {
             Done::Parked(runs, answers) => {
                 self.busy.parking = false;
                 metrics::parked_runs(runs.len());
-                for ((record, reason), answer) in
-                    runs.into_iter().flatten().zip(answers.into_iter().flatten())
-                {
+                let answered =
+                    runs.into_iter().zip(answers).flat_map(|(run, answers)| run.into_iter().zip(answers));
+                for ((record, reason), answer) in answered {
                     let offset = record.position.offset;
                     self.step(match answer {
                         ParkedAt::Offset(parked) => {
@@ -199,6 +199,7 @@ impl Worker {
                     metrics::ended(End::DeadLettered, None);
                     self.assignment.intake.ended(1, record.size_bytes);
                     self.buried(&record);
+                    self.step(Input::Buried(record.letter.position.offset));
                 }
             }
             Done::Told(tickets) => {

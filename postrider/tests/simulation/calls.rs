@@ -75,13 +75,14 @@ impl World {
         let parking = &mut self.workers[worker].parking;
         let batch: Vec<Run> = parking.drain(..parking.len().min(BATCH)).collect();
         let runs = batch.clone();
-        let append = move |world: &mut World| -> Vec<Option<u64>> {
-            runs.iter().flat_map(|run| world.append_run(run)).collect()
+        let append = move |world: &mut World| -> Vec<Vec<Option<u64>>> {
+            runs.iter().map(|run| world.append_run(run)).collect()
         };
         let wanted = self.while_working(worker);
         self.persist(self.worker_at(worker), Engine::Log, wanted, Rc::new(append), move |world, answers| {
             world.workers[worker].busy[PARKING] = false;
-            for ((record, _), answer) in batch.iter().flatten().zip(answers) {
+            let answered = batch.iter().zip(answers).flat_map(|(run, answers)| run.iter().zip(answers));
+            for ((record, _), answer) in answered {
                 let offset = record.position.offset;
                 world.step_lanes(
                     worker,
@@ -109,6 +110,7 @@ impl World {
             for record in batch {
                 let offset = record.letter.position.offset;
                 world.ended(worker, record.ticket, offset, End::DeadLettered);
+                world.step_lanes(worker, Input::Buried(offset));
             }
             world.start_calls(worker);
         });

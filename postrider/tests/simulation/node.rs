@@ -93,6 +93,7 @@ impl World {
             ack_deadline: ms(10_000),
             grace: ms(super::device::GRACE_MS),
             retry: ms(250),
+            refusals: 1024,
         };
         let partition = partition_of(&recipient);
         let opening = Opening { partition: partition_id(partition), cursor, acknowledging, limits };

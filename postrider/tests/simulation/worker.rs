@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use postrider_director::lane::{Input, Lanes, Output, Run};
 use postrider_director::offsets::{Ticket, Tracker};
-use postrider_director::routing::{self, Undeliverable};
+use postrider_director::routing::{self, Source, Undeliverable};
 use rand::Rng as _;
 use shared::clock::Timestamp;
 use shared::delivery::{NodeId, SessionId, Verdict};
@@ -24,6 +24,9 @@ use super::world::World;
 
 /// How often verdicts that never come are looked for, in milliseconds.
 const ROUND_MS: u64 = 1_000;
+
+/// Far above what is published here.
+const MAX_RECORD_BYTES: usize = 1 << 20;
 
 /// Most records taken, asked about or parked at a time.
 pub(crate) const BATCH: usize = 3;
@@ -160,7 +163,9 @@ impl World {
         let Some(ticket) = state.tracker.take(offset) else { return };
         let timestamp = Timestamp::from_millis(self.schedule.now);
         let fetched = Fetched { partition: partition_id(state.partition), offset, timestamp, entry };
-        match routing::route(fetched, ticket, EPOCH, PARTITIONS as u32) {
+        let source =
+            Source { epoch: EPOCH, partitions: PARTITIONS as u32, max_record_bytes: MAX_RECORD_BYTES };
+        match routing::route(fetched, ticket, source) {
             Ok(record) => self.step_lanes(worker, Input::Taken(Arc::new(record))),
             Err(letter) => {
                 state.burying.push(*letter);
@@ -291,6 +296,7 @@ fn brief_input(input: &Input) -> String {
         | Input::StreamLost(_)
         | Input::Parked { .. }
         | Input::Unparkable(..)
+        | Input::Buried(_)
         | Input::Tick => format!("{input:?}"),
     }
 }

@@ -257,7 +257,14 @@ impl World {
     /// where each copy stands.
     pub(crate) fn append_run(&mut self, run: &Run) -> Vec<Option<u64>> {
         if run.iter().any(|(record, _)| self.is_unparkable(record)) {
-            return run.iter().map(|copy| self.append_parked(std::slice::from_ref(copy))).collect();
+            let mut answers = Vec::new();
+            for copy in run {
+                answers.push(self.append_parked(std::slice::from_ref(copy)));
+                if answers.ends_with(&[None]) {
+                    break;
+                }
+            }
+            return answers;
         }
         vec![self.append_parked(run); run.len()]
     }

@@ -194,8 +194,11 @@ impl World {
                 assert!(run.len() <= settings().run.records, "{run:?} is too long");
                 self.parks.push(run);
             }
-            Output::Bury(record, _) => {
-                self.end(record.position.offset, None);
+            Output::Bury(record, reason) => {
+                // What a client refused is behind that client already.
+                if matches!(reason, DeadReason::Rejected(_)) {
+                    self.end(record.position.offset, None);
+                }
                 self.burials.push(record.position.offset);
             }
             Output::Ended(record, end) => {
@@ -352,6 +355,10 @@ impl World {
                 if let Some(offset) = self.burials.pop() {
                     let ticket = self.records[&offset].ticket;
                     self.tracker.finish(ticket);
+                    if !self.ended.contains_key(&offset) {
+                        self.end(offset, None);
+                    }
+                    self.feed(Input::Buried(offset));
                 }
             }
             _ => {}
@@ -362,8 +369,7 @@ impl World {
     fn park(&mut self, run: &[u64], singly: bool, pick: Pick) {
         for (index, offset) in run.iter().enumerate() {
             if singly && pick.index(2 + index) == 0 {
-                self.feed(Input::Unparkable(*offset, DeadReason::Misplaced));
-                continue;
+                return self.feed(Input::Unparkable(*offset, DeadReason::Misplaced));
             }
             self.parked_end += u64::from(singly || index == 0);
             let parked = self.parked_end - 1;
