@@ -5,14 +5,16 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::large_futures,
     unreachable_pub,
-    reason = "a test fails by panicking; its modules are its own, its futures are few"
+    reason = "a test fails by panicking and prints its figures; its modules are its own, its futures are few"
 )]
 
 mod deploy;
 mod edge;
 mod harness;
+mod kafka;
 mod log_port;
 mod probes;
 mod random;
