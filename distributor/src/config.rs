@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use shared::config::{Mistakes, Secret, Section, millis};
 use shared::serve::HttpLimits;
 
-pub use self::engines::{LeaseSettings, RegistryLimits, StoreLimits, SweepSettings};
+pub use self::engines::{LeaseSettings, RegistryLimits, RelaySettings, StoreLimits, SweepSettings};
 use crate::auth::AuthSettings;
 use crate::http::EdgeSettings;
 
@@ -42,6 +42,8 @@ pub struct Config {
     pub store: StoreLimits,
     /// The sweep that makes good lost pokes.
     pub sweep: SweepSettings,
+    /// Acknowledgements passed on to other nodes.
+    pub relay: RelaySettings,
     /// Going away.
     pub leave: LeaveSettings,
 }
@@ -78,6 +80,7 @@ impl Default for Config {
             registry: RegistryLimits::default(),
             store: StoreLimits::default(),
             sweep: SweepSettings::default(),
+            relay: RelaySettings::default(),
             leave: LeaveSettings::default(),
         }
     }

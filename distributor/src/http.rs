@@ -29,6 +29,7 @@ use crate::config::SessionLimits;
 use crate::hub::{Handle, Hub, Opened, Refused};
 use crate::poll::Lingering;
 use crate::protocol;
+use crate::relay::Relay;
 use crate::{poll, sse, websocket};
 
 /// How often what has run out is forgotten.
@@ -44,6 +45,7 @@ pub struct Edge {
     pub(crate) connections: TaskTracker,
     /// How long a frame may go unconfirmed by the peer's kernel on a connection whose acknowledgements are believed.
     pub(crate) unconfirmed: Duration,
+    pub(crate) relay: Relay,
     auth: Authenticator,
     origins: Origins,
     tickets: Tickets,
@@ -56,11 +58,12 @@ impl Edge {
     ///
     /// # Errors
     /// When the settings give no key to verify tokens with.
-    pub fn new(
+    pub(crate) fn new(
         hub: Arc<Hub>,
         auth: &AuthSettings,
         session: &SessionLimits,
         settings: EdgeSettings,
+        relay: Relay,
         shutdown: Shutdown,
     ) -> Result<Arc<Self>, KeyError> {
         Ok(Arc::new(Self {
@@ -74,6 +77,7 @@ impl Edge {
             connections: TaskTracker::new(),
             hub,
             settings,
+            relay,
             shutdown,
         }))
     }

@@ -18,6 +18,7 @@ mod metrics;
 mod poll;
 pub mod presence;
 pub mod protocol;
+mod relay;
 pub mod service;
 pub mod session;
 mod sse;

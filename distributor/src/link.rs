@@ -1,5 +1,6 @@
 //! Input edge from directors: one bidirectional stream each, batches of frames in, batches of verdicts out. What comes in
-//! goes straight into the sessions; what goes out is what they said, see `verdicts.rs`.
+//! goes straight into the sessions; what goes out is what they said, see `verdicts.rs`. Other nodes bring acknowledgements
+//! here that clients sent to them.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -110,6 +111,21 @@ impl wire::link_server::Link for Link {
             }
         });
         Ok(Response::new(Box::pin(stream::unfold(answers, Answers::next))))
+    }
+
+    async fn acknowledge(
+        &self,
+        request: Request<wire::Acknowledgement>,
+    ) -> Result<Response<wire::Acknowledged>, Status> {
+        if !shared::link::shows_secret(&request, &self.settings.secret) {
+            return Err(Status::unauthenticated("the secret is not this node's"));
+        }
+        let (recipient, session, cursor) = shared::link::read_acknowledgement(&request.into_inner())
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let handle = self.hub.session(session).filter(|handle| *handle.recipient() == recipient);
+        let handle = handle.ok_or_else(|| Status::not_found("no such session of this recipient"))?;
+        handle.acknowledge_cursor(cursor).map_err(|foreign| Status::invalid_argument(foreign.to_string()))?;
+        Ok(Response::new(wire::Acknowledged {}))
     }
 }
 

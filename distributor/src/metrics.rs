@@ -62,6 +62,11 @@ pub(crate) fn stream_ended() {
     gauge!("postrider_link_streams").decrement(1.0);
 }
 
+/// An acknowledgement that arrived here for a session at another node; `outcome` is a word of the code.
+pub(crate) fn relayed(outcome: &'static str) {
+    counter!("postrider_acknowledgements_relayed", "outcome" => outcome).increment(1);
+}
+
 /// Frames that came from directors.
 pub(crate) fn frames(count: usize) {
     counter!("postrider_link_frames").increment(count as u64);

@@ -27,6 +27,7 @@ use crate::presence::lease::{Keeper, Lease};
 use crate::presence::routes::Registrar;
 use crate::presence::sweep::Sweeper;
 use crate::presence::{ends, flags};
+use crate::relay::Relay;
 use crate::{drain, http, link, timers};
 
 /// What the distributor uses.
@@ -93,10 +94,13 @@ impl Service {
             epoch: ports.ends.epoch(),
         };
         let hub = Hub::new(scope, Arc::clone(&ports.clock));
-        let edge =
-            Edge::new(Arc::clone(&hub), &config.auth, &config.session, config.edge.clone(), Shutdown::new());
-        let edge = edge.map_err(Error::Key)?;
         let node = Node { id: NodeId::random(), address: advertised };
+        let (routes, nodes) = (Arc::clone(&ports.routes), Arc::clone(&ports.nodes));
+        let relay = Relay::new(node.id, routes, nodes, config.link.clone(), config.relay);
+        let settings = config.edge.clone();
+        let edge =
+            Edge::new(Arc::clone(&hub), &config.auth, &config.session, settings, relay, Shutdown::new());
+        let edge = edge.map_err(Error::Key)?;
         let readiness = Readiness::of(&[PART]);
         Ok(Self { config, ports, hub, edge, node, clients, directors, address, readiness })
     }

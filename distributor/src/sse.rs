@@ -22,7 +22,7 @@ use crate::http::problem::Refusal;
 use crate::http::query::Asked;
 use crate::hub::{Handle, Opened, SessionGuard, Transport};
 use crate::protocol::{self, Code, Mistake};
-use crate::session::{Acknowledging, Frame, State};
+use crate::session::{Frame, State};
 
 /// Serves the request.
 pub(crate) async fn stream(
@@ -32,6 +32,7 @@ pub(crate) async fn stream(
     edge.check_origin(request.headers())?;
     let asked = Asked::read(request.uri())?;
     let (cursor, window) = (asked.event_cursor(request.headers())?, asked.window()?);
+    let acknowledging = asked.acknowledging()?;
     let usage = if cursor.is_some() { Use::Reconnect } else { Use::Connect };
     let bearer = edge.bearer(request.headers())?;
     let identity = match (bearer, asked.ticket()) {
@@ -47,7 +48,7 @@ pub(crate) async fn stream(
     let handle = edge.open(Opened {
         recipient: identity.recipient.clone(),
         cursor,
-        acknowledging: Acknowledging::Grace,
+        acknowledging,
         window,
         transport: Transport::Sse,
     })?;

@@ -262,17 +262,28 @@ impl Listener {
 
     /// Sends the acknowledgements that wait. Without a connection the next one brings them, by the cursor.
     pub async fn flush(&mut self) {
+        self.send_acknowledgements().await;
+        let Some(connection) = &mut self.connection else { return };
+        if let Err(trouble) = connection.settle().await {
+            self.acknowledging_failed(&trouble);
+        }
+    }
+
+    async fn send_acknowledgements(&mut self) {
         let Some((_count, seq, _since)) = self.acknowledgements.unsent() else { return };
         let (Some(connection), Some(cursor)) = (&mut self.connection, self.acknowledgements.cursor()) else {
             return;
         };
         match connection.acknowledge(seq, cursor).await {
             Ok(()) => self.acknowledgements.sent(),
-            Err(trouble) => {
-                tracing::debug!(why = trouble.why, "acknowledging failed");
-                self.disconnect();
-            }
+            Err(trouble) => self.acknowledging_failed(&trouble),
         }
+    }
+
+    /// The next connection says it by its cursor.
+    fn acknowledging_failed(&mut self, trouble: &Trouble) {
+        tracing::debug!(why = trouble.why, "acknowledging failed");
+        self.disconnect();
     }
 
     /// Drops the connection without a word, as a network does; the next call connects again.
@@ -309,7 +320,7 @@ impl Listener {
     /// One frame; `None` after acknowledgements were sent meanwhile.
     async fn frame(&mut self) -> Result<Option<ServerFrame>, Trouble> {
         if self.acknowledgements.unsent().is_some_and(|(count, ..)| count >= ACKNOWLEDGE_AT) {
-            self.flush().await;
+            self.send_acknowledgements().await;
         }
         if self.connection.is_none() {
             tokio::time::sleep_until(self.due).await;
@@ -327,7 +338,7 @@ impl Listener {
             biased;
             frame = connection.next() => frame.map(Some),
             () = tokio::time::sleep_until(since + ACKNOWLEDGE_AFTER) => {
-                self.flush().await;
+                self.send_acknowledgements().await;
                 Ok(None)
             }
         }

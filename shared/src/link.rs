@@ -9,7 +9,7 @@ use crate::config::Secret;
 use crate::delivery::{Rejection, SessionId, Verdict};
 use crate::name::InvalidName;
 use crate::notification::{ContentType, Notification, NotificationId, NotificationType, Trace, Urgency};
-use crate::position::{Epoch, PartitionId, Position};
+use crate::position::{Cursor, Epoch, PartitionId, Position};
 use crate::recipient::{Recipient, RecipientId, TenantId};
 
 /// Generated messages, client and server.
@@ -164,6 +164,22 @@ pub fn read_verdict(frame: wire::VerdictFrame) -> Result<(SessionId, Position, V
     };
     let position = frame.position.ok_or(InvalidFrame::Missing("position"))?;
     Ok((SessionId(frame.session), position.into(), verdict))
+}
+
+/// Reads an acknowledgement that another node passes on.
+///
+/// # Errors
+/// When a name breaks its grammar or the cursor is none.
+pub fn read_acknowledgement(
+    frame: &wire::Acknowledgement,
+) -> Result<(Recipient, SessionId, Cursor), InvalidFrame> {
+    let named = |name| move |error| InvalidFrame::Name(name, error);
+    let recipient = Recipient::new(
+        TenantId::parse(&frame.tenant).map_err(named("tenant"))?,
+        RecipientId::parse(&frame.recipient).map_err(named("recipient"))?,
+    );
+    let cursor = Cursor::decode(&frame.cursor).map_err(|_why| InvalidFrame::Range("cursor"))?;
+    Ok((recipient, SessionId(frame.session), cursor))
 }
 
 const AUTHORIZATION: &str = "authorization";

@@ -199,6 +199,13 @@ impl Link {
 
 #[tonic::async_trait]
 impl wire::link_server::Link for Link {
+    async fn acknowledge(
+        &self,
+        _request: Request<wire::Acknowledgement>,
+    ) -> Result<Response<wire::Acknowledged>, Status> {
+        Err(Status::unimplemented("directors pass nothing on"))
+    }
+
     type DeliverStream = Pin<Box<dyn Stream<Item = Result<wire::ToDirector, Status>> + Send>>;
 
     async fn deliver(

@@ -117,6 +117,23 @@ impl Default for SweepSettings {
     }
 }
 
+/// Acknowledgements that arrive here for a session at another node.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RelaySettings {
+    /// Most on their way at a time; one more is refused, to be sent again.
+    pub concurrency: usize,
+    /// How long finding the other node and telling it may take together; then the client is told to send it again.
+    #[serde(with = "millis")]
+    pub within_ms: Duration,
+}
+
+impl Default for RelaySettings {
+    fn default() -> Self {
+        Self { concurrency: 1024, within_ms: Duration::from_secs(3) }
+    }
+}
+
 impl Config {
     pub(super) fn check_engines(&self, mistakes: &mut Mistakes) {
         if self.lease.ttl_ms < Duration::from_millis(300) {
@@ -126,6 +143,10 @@ impl Config {
         mistakes.within("registry.batch", self.registry.batch, 1..=10_000);
         mistakes.within("registry.concurrency", self.registry.concurrency, 1..=1000);
         mistakes.within("registry.attempts", self.registry.attempts, 1..=1000);
+        mistakes.within("relay.concurrency", self.relay.concurrency, 1..=1_000_000);
+        if self.relay.within_ms.is_zero() {
+            mistakes.report("relay.within_ms", "must be above zero");
+        }
         mistakes.within("store.batch", self.store.batch, 1..=10_000);
         mistakes.within("store.rows", self.store.rows, self.session.page_rows..=1_000_000);
         mistakes.within("store.concurrency", self.store.concurrency, 1..=1000);

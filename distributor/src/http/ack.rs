@@ -1,4 +1,4 @@
-//! `POST /v1/ack`: a client acknowledges by cursor, whatever it is connected with.
+//! `POST /v1/ack`: a client acknowledges by cursor, whatever it is connected with, and wherever its session is.
 
 use std::sync::Arc;
 
@@ -10,6 +10,8 @@ use shared::position::Cursor;
 
 use super::problem::Refusal;
 use super::{Edge, body};
+use crate::drain::Causes;
+use crate::relay::RelayError;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,7 +20,7 @@ struct Acknowledgement {
     session: Option<String>,
 }
 
-/// On how many sessions of this node it was acknowledged.
+/// On how many sessions it was acknowledged.
 #[derive(Debug, Serialize)]
 pub(super) struct Answer {
     sessions: usize,
@@ -40,6 +42,16 @@ pub(super) async fn ack(State(edge): State<Arc<Edge>>, request: Request) -> Resu
     for handle in sessions.iter().filter(|handle| only.is_none_or(|id| id == handle.id())) {
         handle.acknowledge_cursor(cursor).map_err(|_foreign| Refusal::Cursor)?;
         acknowledged += 1;
+    }
+    if let Some(session) = only.filter(|_| acknowledged == 0) {
+        match edge.relay.acknowledge(&identity.recipient, session, cursor).await {
+            Ok(found) => acknowledged = usize::from(found),
+            Err(RelayError::Foreign) => return Err(Refusal::Cursor),
+            Err(error) => {
+                tracing::debug!(%session, error = %Causes(&error), "an acknowledgement was not passed on");
+                return Err(Refusal::Unreachable);
+            }
+        }
     }
     Ok(Json(Answer { sessions: acknowledged }))
 }

@@ -31,6 +31,8 @@ pub(crate) enum Refusal {
     Version,
     /// Subprotocols were offered, none of them ours.
     Subprotocol,
+    /// The node that holds the session cannot be told just now.
+    Unreachable,
     /// No such path.
     NotFound,
     /// No such method here.
@@ -67,6 +69,10 @@ impl Refusal {
             Self::Subprotocol => {
                 Problem::new("subprotocol-unsupported", "no offered subprotocol is spoken here", 400)
                     .detail("offer postrider.v1.json, or nothing")
+            }
+            Self::Unreachable => {
+                Problem::new("session-unreachable", "the node of the session cannot be told now", 503)
+                    .retry_after(1)
             }
             Self::NotFound => Problem::new("not-found", "there is nothing here", 404),
             Self::Method => Problem::new("method-not-allowed", "not with this method", 405),
@@ -140,6 +146,7 @@ mod tests {
             Refusal::Handshake("is wrong"),
             Refusal::Version,
             Refusal::Subprotocol,
+            Refusal::Unreachable,
             Refusal::NotFound,
             Refusal::Method,
             Refusal::Refused(Refused::Full, 1),

@@ -10,6 +10,7 @@ use shared::position::Cursor;
 
 use super::problem::Refusal;
 use super::settings::EdgeSettings;
+use crate::session::Acknowledging;
 
 /// The query of `/v1/ws`, `/v1/sse` and `/v1/poll`.
 #[derive(Debug, Default, Deserialize)]
@@ -21,6 +22,7 @@ pub(crate) struct Asked {
     wait: Option<String>,
     max: Option<String>,
     window: Option<String>,
+    ack: Option<String>,
 }
 
 impl Asked {
@@ -45,6 +47,15 @@ impl Asked {
             .or_else(|| present(self.cursor.as_ref()))
             .map(decode)
             .transpose()
+    }
+
+    /// How an event stream's acknowledgements are learnt: a bare `EventSource` has no word for them.
+    pub(crate) fn acknowledging(&self) -> Result<Acknowledging, Refusal> {
+        match present(self.ack.as_ref()) {
+            Some("explicit") => Ok(Acknowledging::Explicit),
+            Some("grace") | None => Ok(Acknowledging::Grace),
+            Some(_other) => Err(Refusal::Query("ack", "must be explicit or grace")),
+        }
     }
 
     /// The ticket, if any.
@@ -118,6 +129,7 @@ mod tests {
             ("window=99999999999", "window"),
             ("session=xyz", "session"),
             ("session=00f", "session"),
+            ("ack=never", "ack"),
         ];
         for (query, name) in rows {
             let asked = asked(query);
@@ -126,6 +138,7 @@ mod tests {
                 asked.max(&settings).err(),
                 asked.window().err(),
                 asked.session().err(),
+                asked.acknowledging().err(),
             ];
             let names: Vec<_> = refused.into_iter().flatten().collect();
             assert!(

@@ -17,7 +17,7 @@ pub struct StreamId(pub u64);
 /// How a client's acknowledgement is learnt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Acknowledging {
-    /// The client says so (WebSocket, long-poll).
+    /// The client says so (WebSocket, long-poll, SSE where the client promised to).
     Explicit,
     /// The client says so, or a flushed frame's connection lived on for the grace period (SSE), and a moment longer, so
     /// that a node that was stopped meanwhile hears of its death first.

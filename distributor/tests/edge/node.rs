@@ -15,10 +15,13 @@ use serde_json::Value;
 use shared::admin::Readiness;
 use shared::clock::{Clock, SystemClock, Timestamp};
 use shared::config::Secret;
+use shared::delivery::{NodeId, SessionId};
 use shared::log::{Appender, Ends, Entry, Placed};
 use shared::notification::{ContentType, Notification, NotificationId, NotificationType, Trace, Urgency};
 use shared::position::{Cursor, Epoch, PartitionId, Position};
 use shared::recipient::Recipient;
+use shared::registry::memory::Registry;
+use shared::registry::{Node as RegisteredNode, Nodes as _, Route, Routes as _};
 use shared::shutdown::Shutdown;
 use shared::store::{Error, GapCause, Inbox, Page, PageRequest, StoredRow};
 use shared::topic::Topic;
@@ -156,6 +159,7 @@ pub(crate) struct Node {
     pub(crate) stored: Arc<Stored>,
     pub(crate) readiness: Readiness,
     pub(crate) service: tokio::task::JoinHandle<Result<(), postrider_distributor::Error>>,
+    registry: Arc<Registry>,
     shutdown: Shutdown,
 }
 
@@ -171,6 +175,16 @@ impl Node {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let registry = Registry::new(Arc::new(SystemClock));
+        Self::among(registry, Arc::default(), change).await
+    }
+
+    /// Another node of the same cluster.
+    pub(crate) async fn beside(&self, change: impl FnOnce(&mut Config)) -> Self {
+        Self::among(Arc::clone(&self.registry), Arc::clone(&self.stored), change).await
+    }
+
+    async fn among(registry: Arc<Registry>, stored: Arc<Stored>, change: impl FnOnce(&mut Config)) -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut config = Config { listen, ..Config::default() };
         config.auth.secret = Secret::new(SECRET.to_owned());
@@ -180,13 +194,11 @@ impl Node {
         config.leave.after_ms = Duration::from_millis(50);
         change(&mut config);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let registry = shared::registry::memory::Registry::new(Arc::clone(&clock));
-        let stored = Arc::new(Stored::default());
         let ports = Ports {
             inbox: stored.clone(),
             routes: registry.clone(),
             nodes: registry.clone(),
-            flags: registry,
+            flags: registry.clone(),
             ends: Arc::new(Log),
             appender: Arc::new(Log),
             clock,
@@ -194,7 +206,22 @@ impl Node {
         let service = Service::bind(config, ports).await.unwrap();
         let (address, readiness, shutdown) = (service.address(), service.readiness(), Shutdown::new());
         let service = tokio::spawn(service.run(shutdown.clone()));
-        Self { address, stored, readiness, service, shutdown }
+        Self { address, stored, readiness, service, registry, shutdown }
+    }
+
+    /// Enters a session of `recipient` at a node at `address`, and that node's lease. Answers the session's id.
+    pub(crate) async fn claims_a_session(&self, recipient: &str, address: SocketAddr) -> String {
+        let (node, session) = (NodeId::random(), SessionId::random());
+        let holder = RegisteredNode { id: node, address: address.to_string() };
+        self.registry.renew(&holder, Duration::from_secs(600)).await.unwrap();
+        let recipient = Recipient::parse_key(&format!("acme/{recipient}")).unwrap();
+        self.registry.register(&[(recipient, Route { session, node })]).await.unwrap();
+        session.to_string()
+    }
+
+    /// Where the records of `recipient` stand.
+    pub(crate) fn partition_of(&self, recipient: &str) -> PartitionId {
+        shared::topic::partition_of(format!("acme/{recipient}").as_bytes(), PARTITIONS)
     }
 
     pub(crate) fn stop(&self) {

@@ -106,12 +106,7 @@ async fn what_was_flushed_on_a_connection_that_lives_counts_as_acknowledged() {
     node.stored.put("alice", "one");
     let mut events = open(&node, None).await;
     events.named("notification").await;
-    soon("the grace to pass", async {
-        while node.stored.count("alice") > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    gone(&node, "alice").await;
 }
 
 #[tokio::test]
@@ -135,14 +130,80 @@ async fn an_acknowledgement_by_cursor_finishes_what_a_stream_sent() {
     let ack = |body: Value| node.post("/v1/ack").bearer_auth(token("alice")).json(&body).send();
     let answer: Value = ack(json!({"cursor": cursor})).await.unwrap().json().await.unwrap();
     assert_eq!(answer, json!({"sessions": 1}));
-    soon("the deletion", async {
-        while node.stored.count("alice") > 0 {
+    gone(&node, "alice").await;
+    let elsewhere = ack(json!({"cursor": cursor, "session": "0000000000000000"})).await.unwrap();
+    assert_eq!(elsewhere.json::<Value>().await.unwrap(), json!({"sessions": 0}));
+}
+
+#[tokio::test]
+async fn what_a_client_that_promised_to_acknowledge_was_sent_outlives_no_grace() {
+    let node = Node::with(|config| config.session.grace_ms = Duration::from_millis(200)).await;
+    node.stored.put("alice", "one");
+    let stream = node.get("/v1/sse?ack=explicit").bearer_auth(token("alice")).send().await.unwrap();
+    let mut alice = Events::new(stream);
+    let cursor = alice.named("notification").await.id.unwrap();
+    // Bob's, flushed later to a stream that never acknowledges, tells when the grace of both is over.
+    node.stored.put("bob", "two");
+    let mut bob = Events::new(node.get("/v1/sse").bearer_auth(token("bob")).send().await.unwrap());
+    bob.named("notification").await;
+    gone(&node, "bob").await;
+    assert_eq!(node.stored.count("alice"), 1);
+    let answer = node.post("/v1/ack").bearer_auth(token("alice")).json(&json!({"cursor": cursor}));
+    assert_eq!(answer.send().await.unwrap().json::<Value>().await.unwrap(), json!({"sessions": 1}));
+    gone(&node, "alice").await;
+}
+
+#[tokio::test]
+async fn an_acknowledgement_finds_its_session_at_another_node() {
+    let node = Node::start().await;
+    let other = node.beside(|config| config.relay.within_ms = Duration::from_millis(500)).await;
+    node.stored.put("alice", "one");
+    let stream = node.get("/v1/sse?ack=explicit").bearer_auth(token("alice")).send().await.unwrap();
+    let mut events = Events::new(stream);
+    let session = events.named("welcome").await.data["session"].clone();
+    let cursor = events.named("notification").await.id.unwrap();
+    let ack = |token: String, body: Value| other.post("/v1/ack").bearer_auth(token).json(&body).send();
+    // The registry hears of a session after its client may.
+    soon("the registry to know the session", async {
+        let body = json!({"cursor": cursor, "session": session});
+        while ack(token("alice"), body.clone()).await.unwrap().json::<Value>().await.unwrap()["sessions"] == 0
+        {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })
     .await;
-    let elsewhere = ack(json!({"cursor": cursor, "session": "0000000000000000"})).await.unwrap();
-    assert_eq!(elsewhere.json::<Value>().await.unwrap(), json!({"sessions": 0}));
+    gone(&node, "alice").await;
+    let strange = json!({"cursor": cursor, "session": session});
+    let answer = ack(token("bob"), strange).await.unwrap().json::<Value>().await.unwrap();
+    assert_eq!(answer, json!({"sessions": 0}), "another recipient's session");
+    let own = shared::position::Cursor::decode(&cursor).unwrap();
+    let foreign = shared::position::Cursor { epoch: shared::position::Epoch(9), ..own };
+    let answer = ack(token("alice"), json!({"cursor": foreign.encode(), "session": session})).await.unwrap();
+    assert_eq!(problem(answer).await, (400, "cursor-invalid".to_owned()));
+}
+
+#[tokio::test]
+async fn an_acknowledgement_whose_node_does_not_answer_is_to_be_sent_again() {
+    let node = Node::start().await;
+    let other = node.beside(|config| config.relay.within_ms = Duration::from_millis(300)).await;
+    // A node that holds a lease, takes connections and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let session = other.claims_a_session("alice", silent.local_addr().unwrap()).await;
+    let cursor = shared::position::Cursor::start(shared::position::Epoch(1), other.partition_of("alice"));
+    let body = json!({"cursor": cursor.encode(), "session": session});
+    let answer = other.post("/v1/ack").bearer_auth(token("alice")).json(&body).send().await.unwrap();
+    assert_eq!(answer.headers()["retry-after"], "1");
+    assert_eq!(problem(answer).await, (503, "session-unreachable".to_owned()));
+}
+
+/// Waits until nothing is stored for `recipient`.
+async fn gone(node: &Node, recipient: &str) {
+    soon("the deletion", async {
+        while node.stored.count(recipient) > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

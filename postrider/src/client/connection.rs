@@ -74,13 +74,24 @@ impl Connection {
         }
     }
 
-    /// Tells the server that everything up to here is processed.
+    /// Tells the server that everything up to here is processed, at once or while [`Connection::next`] runs.
     pub(super) async fn acknowledge(&mut self, seq: u64, cursor: &str) -> Result<(), Trouble> {
         match self {
             Self::WebSocket(connection) => connection.acknowledge(seq).await,
-            Self::Sse(connection) => connection.acknowledge(cursor).await,
+            Self::Sse(connection) => {
+                connection.acknowledge(cursor);
+                Ok(())
+            }
             // Asking again with the cursor does it.
             Self::Poll(_connection) => Ok(()),
+        }
+    }
+
+    /// Waits until what was acknowledged has left this client.
+    pub(super) async fn settle(&mut self) -> Result<(), Trouble> {
+        match self {
+            Self::Sse(connection) => connection.settle().await,
+            Self::WebSocket(_) | Self::Poll(_) => Ok(()),
         }
     }
 

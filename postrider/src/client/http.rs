@@ -59,17 +59,28 @@ pub(super) fn refusal(status: StatusCode, after: Option<Duration>, body: &[u8]) 
     }
 }
 
-/// `POST /v1/ack`.
-pub(super) async fn acknowledge(
+#[derive(Deserialize)]
+struct Acknowledged {
+    sessions: u64,
+}
+
+/// `POST /v1/ack`; nothing is sent before it is awaited. Answers whether the session was found.
+pub(super) fn acknowledge(
     http: &Client,
     url: &str,
     token: &str,
     session: &str,
     cursor: &str,
-) -> Result<(), Trouble> {
+) -> impl Future<Output = Result<bool, Trouble>> + Send + use<> {
     let body = serde_json::json!({"cursor": cursor, "session": session});
     let request = http.post(format!("{url}/v1/ack")).bearer_auth(token).json(&body).timeout(ANSWER_DEADLINE);
-    accepted(request.send().await.map_err(trouble)?).await.map(drop)
+    async {
+        let response = accepted(request.send().await.map_err(trouble)?).await?;
+        let body = response.bytes().await.map_err(trouble)?;
+        let Acknowledged { sessions } =
+            serde_json::from_slice(&body).map_err(|error| Trouble::undecodable(&error))?;
+        Ok(sessions > 0)
+    }
 }
 
 /// A request that got no answer.

@@ -87,7 +87,10 @@ impl Connection {
     /// Acknowledges the last answer when there will be no next request.
     pub(super) async fn finish(&mut self, cursor: &str) -> Result<(), Trouble> {
         match &self.session {
-            Some(session) => http::acknowledge(&self.http, &self.url, &self.token, session, cursor).await,
+            // A session that is over has given back what it was not told of; the next one is told by its cursor.
+            Some(session) => {
+                http::acknowledge(&self.http, &self.url, &self.token, session, cursor).await.map(drop)
+            }
             None => Ok(()),
         }
     }

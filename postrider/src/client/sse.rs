@@ -1,4 +1,9 @@
-//! Server-sent events: frames come on one response, acknowledgements go by `POST /v1/ack`.
+//! Server-sent events: frames come on one response, acknowledgements go by `POST /v1/ack` beside it. The stream is asked
+//! for with `ack=explicit`: nothing counts as acknowledged because it was written to a connection.
+
+mod posting;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,6 +18,7 @@ use super::connection::{Retry, Trouble};
 use super::frames::ServerFrame;
 use super::http::{self, ANSWER_DEADLINE};
 use super::parser::{Item, Parser};
+use posting::Posting;
 
 /// Until `welcome` says how often the server is heard.
 const FIRST_SILENCE: Duration = Duration::from_secs(60);
@@ -24,17 +30,14 @@ pub(super) struct Connection {
     body: Body,
     parser: Parser,
     frames: VecDeque<String>,
-    session: String,
+    posting: Posting,
     silence: Duration,
     retry: Option<Duration>,
-    http: reqwest::Client,
-    url: String,
-    token: String,
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("sse::Connection").field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("sse::Connection").field("posting", &self.posting).finish_non_exhaustive()
     }
 }
 
@@ -45,7 +48,7 @@ impl Connection {
         cursor: Option<&str>,
     ) -> Result<Self, Trouble> {
         let mut request = http
-            .get(format!("{}/v1/sse?window={}", options.url, options.window))
+            .get(format!("{}/v1/sse?ack=explicit&window={}", options.url, options.window))
             .bearer_auth(&options.token)
             .header("accept", "text/event-stream");
         if let Some(cursor) = cursor {
@@ -63,12 +66,9 @@ impl Connection {
             body: Box::pin(response.bytes_stream()),
             parser: Parser::default(),
             frames: VecDeque::new(),
-            session: String::new(),
+            posting: Posting::new(http.clone(), options.url.clone(), options.token.clone()),
             silence: FIRST_SILENCE,
             retry: None,
-            http: http.clone(),
-            url: options.url.clone(),
-            token: options.token.clone(),
         })
     }
 
@@ -78,13 +78,18 @@ impl Connection {
             if let Some(text) = self.frames.pop_front() {
                 let frame = ServerFrame::decode(&text).map_err(|error| Trouble::undecodable(&error))?;
                 if let ServerFrame::Welcome(welcome) = &frame {
-                    self.session.clone_from(&welcome.session);
+                    self.posting.session_is(&welcome.session);
                     self.silence = super::ws::silence_after(welcome.ping_ms);
                 }
                 return Ok(frame);
             }
             let retry = self.retry.map_or(Retry::Backoff, Retry::After);
-            let read = match tokio::time::timeout(self.silence, self.body.next()).await {
+            let read = tokio::select! {
+                biased;
+                read = tokio::time::timeout(self.silence, self.body.next()) => read,
+                trouble = self.posting.go_on() => return Err(trouble),
+            };
+            let read = match read {
                 Ok(Some(Ok(bytes))) => bytes,
                 Ok(Some(Err(error))) => return Err(http::trouble(error)),
                 Ok(None) => return Err(Trouble::new("the stream ended", retry)),
@@ -103,7 +108,15 @@ impl Connection {
         }
     }
 
-    pub(super) async fn acknowledge(&mut self, cursor: &str) -> Result<(), Trouble> {
-        http::acknowledge(&self.http, &self.url, &self.token, &self.session, cursor).await
+    /// Everything up to `cursor` is processed; it is sent while [`Connection::next`] or [`Connection::settle`] runs.
+    pub(super) fn acknowledge(&mut self, cursor: &str) {
+        self.posting.owe(cursor);
+    }
+
+    /// Waits until the server has said that it took every acknowledgement.
+    pub(super) async fn settle(&mut self) -> Result<(), Trouble> {
+        tokio::time::timeout(ANSWER_DEADLINE, self.posting.settle())
+            .await
+            .unwrap_or_else(|_elapsed| Err(Trouble::network("no answer in time")))
     }
 }

@@ -23,7 +23,7 @@ impl Connection {
     pub(super) async fn open(door: &Door<'_>) -> Result<Self, Trouble> {
         let mut request = door
             .http
-            .get(format!("{}/v1/sse", door.url))
+            .get(format!("{}/v1/sse?ack=explicit", door.url))
             .bearer_auth(door.token)
             .header("accept", "text/event-stream");
         if let Some(cursor) = &door.cursor {
