@@ -51,11 +51,10 @@ impl Drain {
         self.deletes.put(recipient, cursor);
     }
 
-    /// A client refused for good what no director waits for. Nothing of its recipient is deleted before that stands
-    /// on `dead`.
+    /// A client refused this for good. Nothing of its recipient is deleted before it stands on `dead`.
     pub(crate) fn reject(&self, position: Position, notification: Arc<Notification>, rejection: Rejection) {
         self.deletes.hold(&notification.recipient);
-        self.refusals.push(Refusal { position, notification, rejection });
+        self.refusals.push(Refusal::new(position, notification, rejection));
     }
 
     /// Whether another refusal may wait.

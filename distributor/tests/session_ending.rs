@@ -124,12 +124,13 @@ fn flushing_acknowledges_nothing_where_the_client_says_so_itself() {
 }
 
 #[test]
-fn a_refusal_for_good_reaches_the_director_or_the_dead_letters() {
+fn a_refusal_for_good_reaches_the_dead_letters_whether_a_director_waits_or_not() {
     let mut driven = Driven::draining(wide(0), 5);
     driven.record(A, 9, 5);
     driven.step(page(&[2], false, 5));
     let refuse = |seq, rejection| Input::Refuse { seq, rejection: Some(rejection) };
-    assert_eq!(driven.step(refuse(2, Rejection::Undecodable)), ["rejected(undecodable) 9 to 1"]);
+    let told = driven.step(refuse(2, Rejection::Undecodable));
+    assert_eq!(told, ["reject 9 undecodable", "rejected(undecodable) 9 to 1"]);
     assert_eq!(driven.session.cursor(), cursor(0), "the one before is not through");
     assert_eq!(driven.record(B, 9, 5), ["rejected(undecodable) 9 to 2"]);
     let told = driven.step(refuse(1, Rejection::Refused));

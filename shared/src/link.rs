@@ -17,6 +17,7 @@ use crate::recipient::{Recipient, RecipientId, TenantId};
     missing_docs,
     clippy::allow_attributes_without_reason,
     clippy::large_enum_variant,
+    clippy::too_many_lines,
     reason = "generated; documented in proto/link.proto"
 )]
 pub mod wire {

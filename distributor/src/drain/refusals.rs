@@ -1,10 +1,12 @@
-//! Dead-letters what clients refused and no director waits for: stored notifications, mostly.
+//! Dead-letters what clients refused for good. A director that waits for the verdict does so too, if it hears it; a dead
+//! letter is one by its position.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rand::Rng as _;
 use shared::delivery::Rejection;
-use shared::log::{Appender, Error, Placed};
+use shared::log::{Appender, Entry, Error, Placed};
 use shared::notification::Notification;
 use shared::outcome::DeadReason;
 use shared::position::Position;
@@ -24,12 +26,22 @@ pub(super) struct Refusal {
     pub(super) position: Position,
     pub(super) notification: Arc<Notification>,
     pub(super) rejection: Rejection,
+    /// Whether it is too large for the log with its content.
+    cut: bool,
 }
 
 impl Refusal {
-    fn entry(&self) -> shared::log::Entry {
-        let reason = DeadReason::Rejected(self.rejection);
-        record::dead::encode(&record::encode(&self.notification), self.position, &reason)
+    pub(super) fn new(position: Position, notification: Arc<Notification>, rejection: Rejection) -> Self {
+        Self { position, notification, rejection, cut: false }
+    }
+
+    fn entry(&self) -> Entry {
+        let (entry, reason) = (record::encode(&self.notification), DeadReason::Rejected(self.rejection));
+        if self.cut {
+            let without_body = Entry { payload: Bytes::new(), ..entry };
+            return record::dead::encode_cut(&without_body, self.position, &reason);
+        }
+        record::dead::encode(&entry, self.position, &reason)
     }
 }
 
@@ -68,8 +80,12 @@ async fn append(hub: &Hub, appender: &dyn Appender, refusals: Vec<Refusal>) -> b
     let answers = appender.append(Topic::Dead, entries).await;
     let mut again = Vec::new();
     let mut answers = answers.into_iter();
-    for refusal in refusals {
-        if is_ended(answers.next(), &refusal) {
+    for mut refusal in refusals {
+        let answer = answers.next();
+        if matches!(answer, Some(Err(Error::TooLarge))) && !refusal.cut {
+            refusal.cut = true;
+            again.push(refusal);
+        } else if is_ended(answer, &refusal) {
             hub.drain.deletes.release(&refusal.notification.recipient);
         } else {
             again.push(refusal);
@@ -80,7 +96,7 @@ async fn append(hub: &Hub, appender: &dyn Appender, refusals: Vec<Refusal>) -> b
     whole
 }
 
-/// Whether a refusal is over: durable, or of a size that the log never takes.
+/// Whether a refusal is over: durable, or of a size that the log never takes, without its content either.
 fn is_ended(answer: Option<Result<Placed, Error>>, refusal: &Refusal) -> bool {
     let position = refusal.position;
     match answer {

@@ -56,18 +56,16 @@ impl Session {
         match rejection {
             Some(rejection) => {
                 entry.standing = Standing::Ended(Some(rejection));
-                let dead = Output::Reject { position: own, notification: notification.clone(), rejection };
-                let mut asked = false;
+                // Whoever waits is told, and may never hear it: what it then parks lies behind the client, and is deleted.
+                outputs.push(Output::Reject { position: own, notification: notification.clone(), rejection });
                 // What the frame only passed over was not refused: it ends when the cursor moves past it.
                 entry.waiting.retain(|waiter| {
                     let refused = waiter.position == own;
                     if refused {
-                        asked = true;
                         outputs.push(answer(waiter.stream, own, Verdict::Rejected(rejection)));
                     }
                     !refused
                 });
-                outputs.extend((!asked).then_some(dead));
                 self.leave(Jump::Within, outputs);
             }
             None => {

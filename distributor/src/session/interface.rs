@@ -142,8 +142,8 @@ pub enum Output {
         /// The version.
         version: u64,
     },
-    /// The client refused for good what no director waits for (it came from the store, or its stream was lost):
-    /// append it to `dead`. Its stored row goes with a later [`Output::Delete`].
+    /// The client refused this for good: append it to `dead`, whoever else is told and does so too; a dead letter is one
+    /// by its position. A stored row of it goes with a later [`Output::Delete`], which waits for that.
     Reject {
         /// Its position.
         position: Position,

@@ -155,6 +155,25 @@ async fn a_refused_stored_notification_is_dead_lettered_before_its_row_goes() {
 }
 
 #[tokio::test]
+async fn a_refused_record_is_a_dead_letter_also_when_no_director_hears_of_it_and_without_its_body_if_need_be()
+{
+    let node = Running::start().await;
+    node.log.takes_no_body.store(true, Ordering::SeqCst);
+    let alice = recipient("alice");
+    let handle = node.live(&alice).await;
+    let director = Director::connect(&node.link).await;
+    let notification = row(&node.hub, &alice, 5).notification;
+    director.send(vec![link::record(handle.id(), at(&node.hub, &alice, 5), 0, &notification)]).await;
+    assert_eq!(notifications(&handle, 1).await, [(1, 5)]);
+    drop(director);
+    handle.refuse(1, Some(Rejection::Refused)).unwrap();
+    until("it is dead-lettered", || node.log.dead().len() == 1).await;
+    let entry = node.log.dead().remove(0);
+    assert_eq!(parked::position(&entry), Ok(at(&node.hub, &alice, 5)));
+    assert!(dead::is_cut(&entry) && entry.payload.is_empty());
+}
+
+#[tokio::test]
 async fn a_poke_brings_what_was_parked() {
     let node = Running::start().await;
     let alice = recipient("alice");

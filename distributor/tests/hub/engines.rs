@@ -232,6 +232,8 @@ impl Inbox for Store {
 pub(crate) struct Log {
     pub(crate) away: AtomicBool,
     pub(crate) parked_end: AtomicU64,
+    /// Whether a record with a body is too large.
+    pub(crate) takes_no_body: AtomicBool,
     dead: Mutex<Vec<Entry>>,
 }
 
@@ -272,9 +274,12 @@ impl Appender for Log {
     async fn append(&self, topic: Topic, entries: Vec<Entry>) -> Vec<Result<Placed, log::Error>> {
         assert_eq!(topic, Topic::Dead);
         let mut dead = self.dead.lock().unwrap();
-        let place = |entry| {
+        let place = |entry: Entry| {
             if self.is_away() {
                 return Err(log::Error::Unavailable(None));
+            }
+            if self.takes_no_body.load(Ordering::SeqCst) && !entry.payload.is_empty() {
+                return Err(log::Error::TooLarge);
             }
             dead.push(entry);
             Ok(Placed { partition: PartitionId(0), offset: dead.len() as u64 - 1 })

@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 use shared::position::{Cursor, Epoch, PartitionId};
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::client::{Incoming, Listener, Options, Transport};
 
@@ -22,19 +22,19 @@ type Asked = (Value, oneshot::Sender<Response>);
 #[derive(Clone)]
 struct Server {
     /// What is sent on the one stream there is.
-    frames: Arc<Mutex<Option<mpsc::UnboundedReceiver<Bytes>>>>,
-    asked: mpsc::UnboundedSender<Asked>,
+    frames: Arc<Mutex<Option<mpsc::Receiver<Bytes>>>>,
+    asked: mpsc::Sender<Asked>,
 }
 
 async fn stream(State(server): State<Server>) -> Response {
     let Some(frames) = server.frames.lock().await.take() else { return StatusCode::CONFLICT.into_response() };
-    let chunks = futures_util::StreamExt::map(UnboundedReceiverStream::new(frames), Ok::<_, std::io::Error>);
+    let chunks = futures_util::StreamExt::map(ReceiverStream::new(frames), Ok::<_, std::io::Error>);
     Body::from_stream(chunks).into_response()
 }
 
 async fn ack(State(server): State<Server>, Json(body): Json<Value>) -> Response {
     let (answer, answered) = oneshot::channel();
-    server.asked.send((body, answer)).unwrap();
+    server.asked.send((body, answer)).await.unwrap();
     answered.await.unwrap()
 }
 
@@ -64,8 +64,8 @@ async fn take(listener: &mut Listener) -> String {
 
 #[tokio::test]
 async fn an_acknowledgement_that_nobody_answers_holds_up_no_frame_and_is_sent_until_it_is_taken() {
-    let (frames, sent) = mpsc::unbounded_channel();
-    let (asking, mut asked) = mpsc::unbounded_channel();
+    let (frames, sent) = mpsc::channel(8);
+    let (asking, mut asked) = mpsc::channel(8);
     let server = Server { frames: Arc::new(Mutex::new(Some(sent))), asked: asking };
     let router = Router::new().route("/v1/sse", get(stream)).route("/v1/ack", post(ack)).with_state(server);
     let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -74,8 +74,8 @@ async fn an_acknowledgement_that_nobody_answers_holds_up_no_frame_and_is_sent_un
 
     let welcome =
         json!({"frame": "welcome", "session": "s", "cursor": cursor(0), "stored": false, "ping_ms": 25000});
-    frames.send(Bytes::from(format!("data: {welcome}\n\n"))).unwrap();
-    frames.send(frame(1)).unwrap();
+    frames.send(Bytes::from(format!("data: {welcome}\n\n"))).await.unwrap();
+    frames.send(frame(1)).await.unwrap();
     let mut listener = Listener::new(Options::new(url, "token").over(Transport::Sse)).unwrap();
     assert_eq!(take(&mut listener).await, "1");
     // The first acknowledgement is on its way and stays there; what comes meanwhile comes.
@@ -85,7 +85,7 @@ async fn an_acknowledgement_that_nobody_answers_holds_up_no_frame_and_is_sent_un
     };
     assert_eq!(unanswered.0, json!({"cursor": cursor(1), "session": "s"}));
     for seq in 2..=3 {
-        frames.send(frame(seq)).unwrap();
+        frames.send(frame(seq)).await.unwrap();
         assert_eq!(take(&mut listener).await, seq.to_string());
     }
     // It fails, and the next one finds no session: each is sent again, with all that is processed by then.
