@@ -203,7 +203,6 @@ async fn nodes_whose_clocks_are_five_minutes_off_keep_their_leases_and_their_cli
     let plan = Plan {
         distributors: 2,
         clocks: vec![(Part::Distributor(0), 300), (Part::Distributor(1), -300)],
-        settings: SHORT_LEASE.into(),
         ..Plan::default()
     };
     let stack = Stack::start(plan).await;
