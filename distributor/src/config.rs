@@ -107,7 +107,8 @@ pub struct SessionLimits {
     /// How long after its flush a notification counts as acknowledged where clients do not say so (SSE).
     #[serde(with = "millis")]
     pub grace_ms: Duration,
-    /// How long a session waits before it asks an engine again that was away.
+    /// How long a session waits before it asks an engine again that was away; an eighth of it, and twice as long each of
+    /// five times, before it asks the store because a clean flag is behind.
     #[serde(with = "millis")]
     pub retry_ms: Duration,
 }

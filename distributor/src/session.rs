@@ -85,7 +85,8 @@ impl Session {
         if self.welcome_by.is_none() {
             self.welcome_by = Some(now.after(self.limits.retry));
         }
-        let answered = matches!(input, Input::Page(_));
+        let page = matches!(input, Input::Page(_)).then_some(Question::Page);
+        let answered = page.or(matches!(input, Input::Flag(_)).then_some(Question::Flag));
         self.take(input, now, outputs);
         if !self.closed {
             self.advance(answered, now, outputs);
@@ -209,7 +210,7 @@ impl Session {
     }
 
     /// Goes as far as what is known allows, then asks for what is not.
-    fn advance(&mut self, answered: bool, now: Timestamp, outputs: &mut Vec<Output>) {
+    fn advance(&mut self, answered: Option<Question>, now: Timestamp, outputs: &mut Vec<Output>) {
         self.welcome(now, outputs);
         self.merge(now, outputs);
         self.tidy(outputs);
@@ -220,8 +221,10 @@ impl Session {
             return;
         }
         let head = self.gate.head();
-        if answered {
-            self.drain.rest(head, now);
+        match answered {
+            Some(Question::Page) => self.drain.rest(head, now),
+            Some(Question::Flag) => self.drain.rest_from_flag(head, now),
+            None => {}
         }
         outputs.extend(self.drain.question(head, now).map(|question| match question {
             Question::Flag => Output::ReadFlag,

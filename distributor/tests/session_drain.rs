@@ -106,6 +106,52 @@ fn what_is_not_proved_yet_is_asked_again_after_a_growing_delay() {
 }
 
 #[test]
+fn a_clean_flag_that_is_behind_is_asked_again_before_the_store_is() {
+    let mut driven = Driven::open(wide(0));
+    driven.step(Input::Registered);
+    assert_eq!(driven.step(Input::ParkedEnd(5)), ["flag?"]);
+    assert_eq!(driven.step(flag(Flag::Clean, 3, 4)), ["welcome 0 true"]);
+    let mut waited = 0;
+    for _ in 0..4 {
+        let before = driven.now;
+        assert_eq!(driven.wait(), ["flag?"]);
+        waited += driven.now.since(before).as_millis();
+        assert!(driven.step(flag(Flag::Clean, 3, 4)).is_empty());
+    }
+    assert!(waited < 100, "{waited} ms");
+    assert_eq!(driven.wait(), ["flag?"]);
+    assert_eq!(driven.step(flag(Flag::Clean, 3, 5)), ["drained 0"]);
+    // A record that knows of more is no other case.
+    assert_eq!(driven.record(A, 9, 6), ["flag?"]);
+    assert!(driven.step(flag(Flag::Clean, 3, 5)).is_empty());
+    assert_eq!(driven.wait(), ["flag?"]);
+    assert_eq!(driven.step(flag(Flag::Clean, 3, 6)), ["send 1:9"]);
+}
+
+#[test]
+fn a_clean_flag_that_stays_behind_is_waited_for_no_longer_than_the_store_needs_to_be_asked() {
+    let mut driven = Driven::open(wide(0));
+    driven.step(Input::Registered);
+    driven.step(Input::ParkedEnd(5));
+    for _ in 0..5 {
+        driven.step(flag(Flag::Clean, 3, 4));
+        assert_eq!(driven.wait(), ["flag?"]);
+    }
+    assert_eq!(driven.step(flag(Flag::Clean, 3, 4)), ["page? 0"]);
+    // Of a store that lags as well nothing was learnt but that; from one that is away the flag may be the only proof.
+    assert!(driven.step(page(&[], false, 4)).is_empty());
+    assert_eq!(driven.wait(), ["flag?"]);
+    assert_eq!(driven.step(flag(Flag::Clean, 3, 4)), ["page? 0"]);
+    assert!(driven.step(Input::Page(None)).is_empty());
+    for _ in 0..5 {
+        assert_eq!(driven.wait(), ["flag?"]);
+        assert!(driven.step(flag(Flag::Clean, 3, 4)).is_empty());
+    }
+    assert_eq!(driven.wait(), ["flag?"]);
+    assert_eq!(driven.step(flag(Flag::Clean, 3, 4)), ["page? 0"]);
+}
+
+#[test]
 fn a_store_that_is_away_is_asked_again_also_in_the_middle_of_pages() {
     let mut driven = Driven::draining(wide(0), 5);
     assert_eq!(driven.step(page(&[1], true, 5)), ["send 1:1", "page? 2"]);

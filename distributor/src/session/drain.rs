@@ -3,7 +3,9 @@
 //! `archived_upto`; both are about offsets of `parked` and stay valid whatever happens later.
 //!
 //! One question at a time. When the answers do not suffice (the archiver lags, an engine is away) it asks again
-//! after a growing delay, so there is always either an answer or a deadline to come.
+//! after a growing delay, so there is always either an answer or a deadline to come. A clean flag whose progress is behind
+//! is asked again before the store is: both follow the log by as little, and a store that is away takes its whole deadline
+//! to say nothing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,6 +19,11 @@ use shared::store::{GapRow, Page};
 
 /// Ceiling of the delay between two rounds of questions: an archiver that lags is asked twice in its 4 s at worst.
 const RETRY_CAP: Duration = Duration::from_secs(2);
+/// How often a clean flag that is behind is asked again before the store is.
+const FLAG_AGAIN: u32 = 5;
+/// What part of a retry the first of these waits; each next one waits twice as long. A flag is behind by as long as its
+/// stage of the archiver needs for a batch.
+const FLAG_AGAIN_PART: u32 = 8;
 
 /// What is known of the end of `parked`, which must have been read after the route was registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +99,8 @@ pub(super) struct Drain {
     asked: Option<Question>,
     /// Whether the flag was asked in this round already.
     flag_tried: bool,
+    /// How often it was asked again, being clean and behind, since all was proved or the store was found away.
+    flag_again: u32,
     reading: Option<FlagReading>,
     page: Option<Loaded>,
     /// Whether the store is known to have rows beyond what was read.
@@ -120,6 +129,7 @@ impl Drain {
             proved: 0,
             asked: None,
             flag_tried: false,
+            flag_again: 0,
             reading: None,
             page: None,
             more: false,
@@ -214,7 +224,10 @@ impl Drain {
     pub(super) fn page(&mut self, page: Option<Page>) {
         self.asked = None;
         (self.flag_tried, self.store_away) = (false, page.is_none());
-        let Some(page) = page else { return };
+        let Some(page) = page else {
+            self.flag_again = 0;
+            return;
+        };
         self.recheck = false;
         let horizon = page.rows.last().filter(|_| page.more).map(|row| row.position);
         let gaps = page.gaps.into_iter().filter(|gap| horizon.is_none_or(|horizon| gap.last <= horizon));
@@ -280,7 +293,7 @@ impl Drain {
 
     /// Nothing can be sent now, so nothing is asked.
     pub(super) fn pause(&mut self) {
-        (self.retry_at, self.attempts, self.flag_tried) = (None, 0, false);
+        (self.retry_at, self.attempts, self.flag_tried, self.flag_again) = (None, 0, false, 0);
     }
 
     /// Whether the registry has answered for the flag, or failed to.
@@ -313,6 +326,17 @@ impl Drain {
             let doubled = self.retry.saturating_mul(2_u32.saturating_pow(self.attempts.min(16)));
             self.retry_at = Some(now.after(doubled.min(RETRY_CAP.max(self.retry))));
             self.attempts = self.attempts.saturating_add(1);
+        }
+    }
+
+    /// The flag was read. When it is clean and does not reach what `head` needs, it is asked once more before the store is.
+    pub(super) fn rest_from_flag(&mut self, head: Option<(Position, u64)>, now: Timestamp) {
+        let clean = self.reading.is_some_and(|reading| reading.flag == Flag::Clean);
+        if clean && !self.more && self.flag_again < FLAG_AGAIN && self.wants(head) {
+            let first = self.retry / FLAG_AGAIN_PART;
+            self.retry_at = Some(now.after(first.saturating_mul(1 << self.flag_again)));
+            self.flag_again += 1;
+            self.flag_tried = false;
         }
     }
 
