@@ -11,11 +11,13 @@
     reason = "a test fails by panicking and prints its figures; its modules are its own, its futures are few"
 )]
 
+mod catch_up;
 mod deploy;
 mod edge;
 mod harness;
 mod kafka;
 mod log_port;
+mod postgres;
 mod probes;
 mod random;
 mod redis;

@@ -6,7 +6,8 @@ use serde_json::json;
 use crate::stack::clients::WebSocket;
 use crate::stack::{Engines, Fault, Part, Plan, Scale, Stack, http};
 
-async fn must_be_well(stack: &Stack) {
+/// Every process is alive and ready.
+pub async fn must_be_well(stack: &Stack) {
     for (part, admin) in stack.admin() {
         for probe in ["livez", "readyz"] {
             let answer = http().get(format!("{admin}/{probe}")).send().await.unwrap();

@@ -89,12 +89,18 @@ pub async fn until(what: &str, mut fact: impl AsyncFnMut() -> bool) {
 
 /// The sum of a metric of a process over all labels that contain `label`.
 pub async fn metric(stack: &Stack, part: Part, name: &str, label: &str) -> f64 {
+    metric_with(stack, part, name, &[label]).await
+}
+
+/// The sum of a metric of a process over all labels that contain each of `labels`.
+pub async fn metric_with(stack: &Stack, part: Part, name: &str, labels: &[&str]) -> f64 {
     let answer = http().get(format!("{}/metrics", stack.admin_of(part))).timeout(PATIENCE).send().await;
     let text = answer.unwrap().text().await.unwrap();
     let of_name = |line: &&str| {
         // The exporter appends what tells a counter.
         let rest = line.strip_prefix(name).map(|rest| rest.strip_prefix("_total").unwrap_or(rest));
-        rest.is_some_and(|rest| rest.starts_with([' ', '{'])) && line.contains(label)
+        rest.is_some_and(|rest| rest.starts_with([' ', '{']))
+            && labels.iter().all(|label| line.contains(label))
     };
     text.lines().filter(of_name).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }

@@ -71,28 +71,35 @@ impl WebSocket {
 
     /// The next frame, or how it was closed.
     pub async fn next_frame(&mut self) -> Result<Value, Option<CloseFrame>> {
-        loop {
-            match patiently("a frame", self.socket.next()).await {
-                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
-                Some(Ok(Message::Close(close))) => return Err(close),
-                Some(Ok(_control)) => {}
-                None | Some(Err(Error::ConnectionClosed | Error::Protocol(_) | Error::Io(_))) => {
-                    return Err(None);
+        patiently("a frame", async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
+                    Some(Ok(Message::Close(close))) => return Err(close),
+                    Some(Ok(_control)) => {}
+                    None | Some(Err(Error::ConnectionClosed | Error::Protocol(_) | Error::Io(_))) => {
+                        return Err(None);
+                    }
+                    Some(Err(error)) => panic!("{error}"),
                 }
-                Some(Err(error)) => panic!("{error}"),
             }
-        }
+        })
+        .await
     }
 
     /// The next frame of this name; others, but for notifications, are passed over.
     pub async fn next_named(&mut self, name: &str) -> Value {
-        loop {
-            let frame = self.next_frame().await.unwrap_or_else(|close| panic!("closed: {close:?}"));
-            if frame["frame"] == name {
-                return frame;
+        // Over the whole wait: a connection on which only pings come is a silent one.
+        patiently(name, async {
+            loop {
+                let frame = self.next_frame().await.unwrap_or_else(|close| panic!("closed: {close:?}"));
+                if frame["frame"] == name {
+                    return frame;
+                }
+                assert_ne!(frame["frame"], "notification", "waiting for {name}: {frame}");
             }
-            assert_ne!(frame["frame"], "notification", "waiting for {name}: {frame}");
-        }
+        })
+        .await
     }
 
     /// The next notification; unacknowledged.

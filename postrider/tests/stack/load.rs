@@ -28,7 +28,8 @@ use tokio_util::sync::CancellationToken;
 use super::account::delays::{self, Outage};
 use super::account::report::{Report, Setting};
 use super::account::{Account, AtRest};
-use super::ledger::book::Book;
+use super::ledger::book::{Book, Try};
+use super::ledger::entry::Answer;
 use super::ledger::{Ledger, Reader};
 use super::{Addresses, PATIENCE, Scale, Stack, seed};
 use at_rest::Store;
@@ -167,6 +168,23 @@ impl Load {
         while self.acknowledged() < from + count {
             let came = self.acknowledged() - from;
             assert!(Instant::now() < deadline, "{came} of {count} were acknowledged in {PATIENCE:?}");
+            tokio::time::sleep(LOOK).await;
+            self.catch_up();
+        }
+    }
+
+    /// Waits until those who stay connected have processed or refused everything that was accepted for them by now.
+    pub async fn nobody_online_waits(&mut self) {
+        let (by, deadline) = (self.ledger.now(), Instant::now() + PATIENCE);
+        let waiting = |load: &Self| {
+            let is_online = |one: &&Try| load.mix.manner(one.recipient) == Manner::Steady;
+            let accepted = |one: &&Try| matches!(one.answer, Some(Answer::Accepted(_))) && one.answered <= by;
+            let waits = |one: &&Try| one.acknowledged.is_none() && one.refused_on.is_none();
+            load.book.tries.iter().filter(is_online).filter(accepted).filter(waits).count()
+        };
+        self.catch_up();
+        while waiting(self) > 0 {
+            assert!(Instant::now() < deadline, "{} wait for {PATIENCE:?}", waiting(self));
             tokio::time::sleep(LOOK).await;
             self.catch_up();
         }
