@@ -1,7 +1,8 @@
 //! Whose producer a request comes from: API keys, looked up by the hash of their secret, cached so that the store is
-//! asked rarely and may be away.
+//! asked rarely and may be away: then nobody whose key is cached waits for it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderMap, header};
 use moka::sync::Cache;
@@ -25,6 +26,10 @@ pub(crate) struct Authenticator {
     /// Since when a hash is known to be nobody's.
     unknown: Cache<Hash, Timestamp>,
     lookups: Semaphore,
+    /// Until when the store is taken to be away, in milliseconds; it did not answer shortly before.
+    away_until_ms: AtomicU64,
+    /// One look-up at a time finds out whether it is back.
+    aside: Arc<Semaphore>,
 }
 
 #[derive(Clone)]
@@ -44,6 +49,8 @@ impl Authenticator {
             known: Cache::new(settings.cached),
             unknown: Cache::new(settings.cached),
             lookups: Semaphore::new(settings.lookups),
+            away_until_ms: AtomicU64::new(0),
+            aside: Arc::new(Semaphore::new(1)),
             settings,
         }
     }
@@ -53,7 +60,7 @@ impl Authenticator {
     /// # Errors
     /// [`Reason::Unauthorized`], the same for every kind of bad key; [`Reason::CredentialsUnavailable`] when the store
     /// is away and the key is not cached, for then nobody knows.
-    pub(crate) async fn key(&self, headers: &HeaderMap) -> Result<Arc<ApiKey>, Refusal> {
+    pub(crate) async fn key(self: &Arc<Self>, headers: &HeaderMap) -> Result<Arc<ApiKey>, Refusal> {
         let secret = presented(headers).ok_or_else(refused)?;
         let key = self.find(&secret.hash()).await?.ok_or_else(refused)?;
         let now = self.clock.now();
@@ -61,19 +68,57 @@ impl Authenticator {
         if secret.opens(&key) && live { Ok(key) } else { Err(refused()) }
     }
 
-    async fn find(&self, hash: &Hash) -> Result<Option<Arc<ApiKey>>, Refusal> {
+    async fn find(self: &Arc<Self>, hash: &Hash) -> Result<Option<Arc<ApiKey>>, Refusal> {
         if let Some(answer) = self.cached(hash) {
             metrics::key_lookup("cache");
             return Ok(answer);
         }
-        match tokio::time::timeout(self.settings.lookup_ms, self.ask(hash)).await {
-            Ok(Ok(answer)) => Ok(answer),
+        if self.is_away()
+            && let Some(key) = self.outdated(hash)
+        {
+            self.ask_aside(*hash);
+            return Ok(Some(key));
+        }
+        if let Some(answer) = self.in_time(self.ask(hash)).await {
+            return Ok(answer);
+        }
+        self.outdated(hash).map(Some).ok_or_else(|| {
+            metrics::key_lookup("none");
+            Refusal::plain(Reason::CredentialsUnavailable)
+        })
+    }
+
+    /// What a look-up finds; none when the store does not say it in time.
+    async fn in_time<T>(&self, look_up: impl Future<Output = Result<T, shared::store::Error>>) -> Option<T> {
+        match tokio::time::timeout(self.settings.lookup_ms, look_up).await {
+            Ok(Ok(answer)) => {
+                self.away_until_ms.store(0, Ordering::Relaxed);
+                return Some(answer);
+            }
             Ok(Err(error)) => {
                 tracing::warn!(%error, cause = ?std::error::Error::source(&error), "keys cannot be looked up");
-                self.outdated(hash)
             }
-            Err(_elapsed) => self.outdated(hash),
+            Err(_elapsed) => tracing::warn!("keys cannot be looked up in time"),
         }
+        // Until after the next try, so that the one after it need not wait either.
+        let until = self.clock.now().after(self.settings.retry_ms.saturating_mul(2));
+        self.away_until_ms.store(until.as_millis(), Ordering::Relaxed);
+        None
+    }
+
+    fn is_away(&self) -> bool {
+        self.clock.now().as_millis() < self.away_until_ms.load(Ordering::Relaxed)
+    }
+
+    /// Looks up beside the request, which has an answer; one at a time, and no longer than a look-up may take.
+    fn ask_aside(self: &Arc<Self>, hash: Hash) {
+        let Ok(place) = Arc::clone(&self.aside).try_acquire_owned() else { return };
+        let authenticator = Arc::clone(self);
+        tokio::spawn(async move {
+            // The answer is in the cache by now, if there is one.
+            let _answer = authenticator.in_time(authenticator.ask_store(&hash)).await;
+            drop(place);
+        });
     }
 
     /// What the caches say, where they are fresh.
@@ -93,6 +138,11 @@ impl Authenticator {
         if let Some(answer) = self.cached(hash) {
             return Ok(answer);
         }
+        self.ask_store(hash).await
+    }
+
+    /// Asks whatever the caches say.
+    async fn ask_store(&self, hash: &Hash) -> Result<Option<Arc<ApiKey>>, shared::store::Error> {
         let found = self.keys.find_key(hash).await?.map(Arc::new);
         metrics::key_lookup("store");
         let now = self.clock.now();
@@ -111,20 +161,14 @@ impl Authenticator {
     }
 
     /// What the store said before it was away, for so long as that may be trusted.
-    fn outdated(&self, hash: &Hash) -> Result<Option<Arc<ApiKey>>, Refusal> {
+    fn outdated(&self, hash: &Hash) -> Option<Arc<ApiKey>> {
         let now = self.clock.now();
-        match self.known.get(hash).filter(|known| now.since(known.verified) < self.settings.stale_ms) {
-            Some(mut known) => {
-                metrics::key_lookup("outdated");
-                known.ask_at = now.after(self.settings.retry_ms);
-                self.known.insert(*hash, known.clone());
-                Ok(Some(known.key))
-            }
-            None => {
-                metrics::key_lookup("none");
-                Err(Refusal::plain(Reason::CredentialsUnavailable))
-            }
-        }
+        let mut known =
+            self.known.get(hash).filter(|known| now.since(known.verified) < self.settings.stale_ms)?;
+        metrics::key_lookup("outdated");
+        known.ask_at = now.after(self.settings.retry_ms);
+        self.known.insert(*hash, known.clone());
+        Some(known.key)
     }
 }
 

@@ -84,7 +84,8 @@ pub struct KeySettings {
     /// How long a look-up may take.
     #[serde(with = "millis")]
     pub lookup_ms: Duration,
-    /// How long a store that was away is left in peace about a key that is cached.
+    /// How long a store that was away is left in peace about a key that is cached. For twice as long a cached key is used
+    /// without waiting for the store, which is asked beside the request.
     #[serde(with = "millis")]
     pub retry_ms: Duration,
     /// Most keys in each of the two caches, known and unknown.

@@ -44,7 +44,7 @@ use crate::refusal::{Reason, Refusal};
 /// What every operation works with.
 pub(crate) struct Edge {
     pub(crate) config: Config,
-    pub(crate) authenticator: Authenticator,
+    pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) log: Arc<dyn Appender>,
     pub(crate) dead_letters: Arc<dyn DeadReview>,
     pub(crate) clock: Arc<dyn Clock>,

@@ -48,7 +48,8 @@ impl Service {
         let failed = |source| Error::Bind { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let authenticator = Authenticator::new(ports.keys, Arc::clone(&ports.clock), config.keys.clone());
+        let authenticator =
+            Arc::new(Authenticator::new(ports.keys, Arc::clone(&ports.clock), config.keys.clone()));
         let memory = Arc::new(Semaphore::new(config.in_flight_bytes.min(Semaphore::MAX_PERMITS)));
         let (log, dead_letters, clock) = (ports.appender, ports.dead_letters, ports.clock);
         let edge = Edge { config, authenticator, log, dead_letters, clock, memory };

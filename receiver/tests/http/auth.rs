@@ -1,7 +1,8 @@
 //! Who may produce.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use postrider_receiver::{Config, KeySettings};
 use shared::store::ApiKeys as _;
 
 use super::client::{Answer, Call};
@@ -100,6 +101,47 @@ async fn a_cached_key_survives_an_outage_of_the_store_of_ten_minutes_but_not_any
     }
     stage.clock.advance(Duration::from_secs(3600));
     assert_eq!(with_key(&stage, &stage.key).await.code(), "credentials-unavailable");
+}
+
+#[tokio::test]
+async fn nobody_whose_key_is_cached_waits_for_a_store_that_is_away() {
+    // Longer than the test waits for an answer: one that waited for the store would fail it.
+    let keys = KeySettings { lookup_ms: Duration::from_secs(3600), ..KeySettings::default() };
+    let stage = Stage::with(Config { keys, deadline_ms: Duration::from_secs(3), ..Config::default() }).await;
+    let (id, key) = stage.new_key("acme", None).await;
+    assert_eq!(with_key(&stage, &key).await.status, 202);
+    stage.keys.leave();
+    stage.clock.advance(FRESH);
+    assert_eq!(with_key(&stage, &key).await.status, 202);
+    stage.keys.come_back();
+    stage.keys.fall_silent();
+    for _second in 0..9 {
+        stage.clock.advance(Duration::from_secs(1));
+        assert_eq!(with_key(&stage, &key).await.status, 202);
+    }
+    // It was asked about beside the requests and has not answered; what it says is heeded all the same.
+    stage.keys.come_back();
+    assert!(stage.keys.revoke_key(&id, START).await.unwrap());
+    stage.clock.advance(FRESH);
+    assert_eq!(with_key(&stage, &key).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_store_that_is_back_is_noticed_beside_the_requests() {
+    let stage = Stage::start().await;
+    let (id, key) = stage.new_key("acme", None).await;
+    assert_eq!(with_key(&stage, &key).await.status, 202);
+    stage.keys.leave();
+    stage.clock.advance(FRESH);
+    assert_eq!(with_key(&stage, &key).await.status, 202);
+    stage.keys.come_back();
+    assert!(stage.keys.revoke_key(&id, START).await.unwrap());
+    stage.clock.advance(Duration::from_secs(6));
+    assert_eq!(with_key(&stage, &key).await.status, 202, "it is asked beside this one");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while with_key(&stage, &key).await.status != 401 {
+        assert!(Instant::now() < deadline, "a revoked key is good for ever");
+    }
 }
 
 #[tokio::test]

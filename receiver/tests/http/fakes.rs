@@ -93,6 +93,7 @@ impl Appender for MemoryLog {
 pub(crate) struct MemoryKeys {
     keys: Mutex<HashMap<[u8; 32], ApiKey>>,
     away: Mutex<bool>,
+    silent: Mutex<bool>,
 }
 
 impl MemoryKeys {
@@ -102,6 +103,12 @@ impl MemoryKeys {
 
     pub(crate) fn come_back(&self) {
         *self.away.lock().unwrap() = false;
+        *self.silent.lock().unwrap() = false;
+    }
+
+    /// From now on nobody who asks for a key is answered.
+    pub(crate) fn fall_silent(&self) {
+        *self.silent.lock().unwrap() = true;
     }
 
     fn here(&self) -> Result<(), shared::store::Error> {
@@ -119,6 +126,10 @@ impl ApiKeys for MemoryKeys {
 
     async fn find_key(&self, hash: &[u8; 32]) -> Result<Option<ApiKey>, shared::store::Error> {
         self.here()?;
+        let silent = *self.silent.lock().unwrap();
+        if silent {
+            std::future::pending::<()>().await;
+        }
         Ok(self.keys.lock().unwrap().get(hash).cloned())
     }
 
