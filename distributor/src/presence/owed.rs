@@ -13,18 +13,24 @@ pub enum Owed {
         /// How far to drain.
         parked_upto: u64,
     },
-    /// The registry does not know, or is away: a poke as far as the store is archived, which is what a session can drain
-    /// now without waiting for an engine that is away.
+    /// The registry does not know of the recipient, or is away: a poke as far as the store is archived, which is what a
+    /// session can drain now without waiting for an engine that is away.
     WhatIsArchived,
 }
 
 /// Decides; `None`: the registry is away.
+///
+/// What was parked for others is not owed: a session that is poked further than something was parked for its recipient
+/// would keep back what is new until the store has proved that nothing was, and the store may be away.
 #[must_use]
-pub const fn owed(reading: Option<FlagReading>) -> Owed {
-    match reading {
-        Some(FlagReading { flag: Flag::Clean, flagged_upto: Some(_), .. }) => Owed::Nothing,
-        Some(FlagReading { flagged_upto: Some(parked_upto), .. }) => Owed::Poke { parked_upto },
-        Some(FlagReading { flagged_upto: None, .. }) | None => Owed::WhatIsArchived,
+pub fn owed(reading: Option<FlagReading>) -> Owed {
+    let Some(FlagReading { flag, version, flagged_upto: Some(flagged_upto) }) = reading else {
+        return Owed::WhatIsArchived;
+    };
+    match flag {
+        Flag::Clean => Owed::Nothing,
+        Flag::Backlog => Owed::Poke { parked_upto: version.min(flagged_upto) },
+        Flag::Unknown => Owed::WhatIsArchived,
     }
 }
 
@@ -36,9 +42,16 @@ mod tests {
     fn only_a_clean_flag_with_its_progress_owes_nothing() {
         let reading = |flag, flagged_upto| Some(FlagReading { flag, version: 3, flagged_upto });
         assert_eq!(owed(reading(Flag::Clean, Some(7))), Owed::Nothing);
-        assert_eq!(owed(reading(Flag::Backlog, Some(7))), Owed::Poke { parked_upto: 7 });
-        assert_eq!(owed(reading(Flag::Unknown, Some(7))), Owed::Poke { parked_upto: 7 });
+        assert_eq!(owed(reading(Flag::Backlog, Some(2))), Owed::Poke { parked_upto: 2 });
         assert_eq!(owed(reading(Flag::Clean, None)), Owed::WhatIsArchived);
+        assert_eq!(owed(reading(Flag::Backlog, None)), Owed::WhatIsArchived);
         assert_eq!(owed(None), Owed::WhatIsArchived);
+    }
+
+    #[test]
+    fn what_was_parked_for_others_is_not_owed() {
+        let reading = |flag, version| Some(FlagReading { flag, version, flagged_upto: Some(7) });
+        assert_eq!(owed(reading(Flag::Backlog, 3)), Owed::Poke { parked_upto: 3 });
+        assert_eq!(owed(reading(Flag::Unknown, 0)), Owed::WhatIsArchived);
     }
 }

@@ -13,6 +13,8 @@ use crate::watch::{metric, metric_with, until};
 
 const DIRECTORS: usize = 2;
 const DISTRIBUTORS: usize = 2;
+/// Often enough that several rounds fall into the shortest outage.
+const SWEEP: &str = "[distributor.sweep]\nperiod_ms = 1000\noutage_period_ms = 1000\n";
 /// `postgres.timeout_ms` and a machine that has other things to do, as a bucket of the histogram. TCP would take minutes.
 const TOLD_WITHIN: &str = "le=\"10\"";
 /// One for each partition, or nearly.
@@ -99,7 +101,8 @@ async fn deadlines_were_kept(stack: &Stack) {
 async fn away(postgres: Engines, fault: Fault) {
     let outage = Scale::of_this_run().outage_duration();
     let (directors, distributors) = (DIRECTORS, DISTRIBUTORS);
-    let mut stack = Stack::start(Plan { directors, distributors, postgres, ..Plan::default() }).await;
+    let plan = Plan { directors, distributors, postgres, settings: SWEEP.to_owned(), ..Plan::default() };
+    let mut stack = Stack::start(plan).await;
     for recipient in CLEAN {
         make_clean(&stack, recipient).await;
     }
@@ -108,6 +111,7 @@ async fn away(postgres: Engines, fault: Fault) {
     load.steady().await;
     let mut online = WebSocket::connect(&stack, "online", json!({})).await;
     online.next_named("drained").await;
+    load.nobody_online_waits().await;
 
     stack.fault(Part::Postgres, fault).await;
     let (from, parked_before) = (Instant::now(), parked(&stack).await);
