@@ -29,7 +29,7 @@ fn settings() -> (LogSettings, KafkaSettings) {
         brokers: brokers(),
         session_timeout_ms: Duration::from_secs(6),
         drain_timeout_ms: Duration::from_secs(5),
-        delivery_timeout_ms: Duration::from_secs(15),
+        request_timeout_ms: Duration::from_secs(15),
         ..KafkaSettings::default()
     };
     (log, kafka)
@@ -96,7 +96,7 @@ async fn missing_topics_are_named_and_how_to_make_them() {
 async fn a_broker_that_is_away_is_unavailable() {
     let (log, mut kafka) = settings();
     kafka.brokers = "127.0.0.1:1".into();
-    kafka.delivery_timeout_ms = Duration::from_secs(1);
+    kafka.request_timeout_ms = Duration::from_secs(1);
     let connected = Log::connect(&log, &kafka).await;
     assert!(matches!(connected, Err(Error::Unavailable(_))));
 }

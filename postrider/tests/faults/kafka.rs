@@ -1,4 +1,4 @@
-//! Kafka is killed, swallowed, slow or full, while producers and clients go on: producers are
+//! Kafka is killed, swallowed, slow, full, or loses one broker of three, while producers and clients go on: producers are
 //! told within our deadlines, memory stays bounded, connections stay open, nothing accepted is lost.
 
 use std::time::{Duration, Instant};
@@ -189,6 +189,26 @@ async fn a_full_log_directory_is_told_and_loses_nothing_once_freed() {
     };
     tokio::join!(Scale::of_this_run().outage(), told);
     stack.heal(Part::Kafka).await;
+    witness.must_be_connected(&stack).await;
+    load.settle().await.must_balance();
+}
+
+/// Each of three brokers dies in its turn: the leader of every partition and the coordinator of every group among them. The
+/// first is away for long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn losing_any_one_of_three_brokers_loses_nothing_and_goes_on() {
+    let mut stack = Stack::start(plan(Engines::Own { brokers: 3 })).await;
+    let witness = Witness::connect(&stack).await;
+    let mut load = Load::start(&stack, Mix::default()).await;
+    load.steady().await;
+    for (broker, scale) in (0..).zip([Scale::of_this_run(), Scale::Short, Scale::Short]) {
+        stack.fault(Part::Broker(broker), Fault::Killed).await;
+        scale.outage().await;
+        // While it is away.
+        load.more(100).await;
+        stack.heal(Part::Broker(broker)).await;
+        load.more(100).await;
+    }
     witness.must_be_connected(&stack).await;
     load.settle().await.must_balance();
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use shared::config::{KafkaSettings, LogSettings};
 use shared::log::kafka::{Admin, Log};
 use shared::log::{
-    Appender as _, Consumer, Ends as _, Entry, Fetched, Provision as _, Subscriber as _, Turn,
+    Appender as _, Consumer, Ends as _, Entry, Error, Fetched, Placed, Provision as _, Subscriber as _, Turn,
 };
 use shared::position::PartitionId;
 use shared::topic::Topic;
@@ -29,23 +29,28 @@ async fn log(stack: &mut Stack, copies: u16) -> std::sync::Arc<Log> {
         brokers: addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
         session_timeout_ms: Duration::from_secs(6),
         drain_timeout_ms: Duration::from_secs(1),
+        request_timeout_ms: Duration::from_secs(3),
         ..KafkaSettings::default()
     };
     Admin::new(&log, &kafka).unwrap().ensure().await.unwrap();
     Log::connect(&log, &kafka).await.unwrap()
 }
 
+/// Appends one record, once.
+async fn append_once(log: &Log, key: &str) -> Result<Placed, Error> {
+    let entry = Entry {
+        key: Bytes::copy_from_slice(key.as_bytes()),
+        headers: Vec::new(),
+        payload: Bytes::from_static(b"payload"),
+    };
+    log.append(Topic::Notifications, vec![entry]).await.remove(0)
+}
+
 /// Appends one record until it is taken.
 async fn append(log: &Log, key: &str) {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let entry = Entry {
-            key: Bytes::copy_from_slice(key.as_bytes()),
-            headers: Vec::new(),
-            payload: Bytes::from_static(b"payload"),
-        };
-        let answer = log.append(Topic::Notifications, vec![entry]).await.remove(0);
-        match answer {
+        match append_once(log, key).await {
             Ok(_placed) => return,
             Err(error) => assert!(Instant::now() < deadline, "{error}"),
         }
@@ -61,6 +66,15 @@ async fn end(log: &Log, partition: PartitionId) -> u64 {
             Err(error) => assert!(Instant::now() < deadline, "{error}: {:?}", error.source()),
         }
     }
+}
+
+/// How many records all partitions have taken.
+async fn end_of_all(log: &Log) -> u64 {
+    let mut ends = 0;
+    for partition in (0..3).map(PartitionId) {
+        ends += end(log, partition).await;
+    }
+    ends
 }
 
 /// The next turn of this kind.
@@ -148,4 +162,33 @@ async fn a_member_silent_for_too_long_is_told_what_it_lost_and_gets_it_again() {
     assert_eq!(arrived.await, 1);
     assert_eq!(again, 3);
     member.close().await;
+}
+
+/// As while a leader waits for a dead copy: what was sent stands on the log, and the answer is longer under way than any
+/// request of ours. Given up, it would be sent again under another number, which no broker recognises.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_appended_and_not_answered_for_seconds_stands_on_the_log_once() {
+    let mut stack = brokers(Engines::PROXIED).await;
+    let log = log(&mut stack, 1).await;
+    append(&log, "tenant/alice").await;
+    let before = end_of_all(&log).await;
+    stack.fault(Part::Kafka, Fault::Muted).await;
+    let appending: Vec<_> = (0..6)
+        .map(|number| {
+            let log = std::sync::Arc::clone(&log);
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(number)).await;
+                append_once(&log, "tenant/alice").await
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    stack.heal(Part::Kafka).await;
+    let mut durable = 0;
+    for one in appending {
+        durable += u64::from(one.await.unwrap().is_ok());
+    }
+    append(&log, "tenant/alice").await;
+    assert_eq!(end_of_all(&log).await - before, durable + 1);
+    assert_eq!(durable, 6);
 }

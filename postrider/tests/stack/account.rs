@@ -10,8 +10,9 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::ledger::book::{Book, Finding, Try};
+use super::ledger::book::{Book, FINDINGS, Finding, Moved, Try};
 use super::ledger::entry::Answer;
+use super::ledger::stream::Place;
 use delays::Delays;
 
 /// What was found at rest, by the marks of the tries.
@@ -23,6 +24,15 @@ pub struct AtRest {
     pub dead: Vec<Resting>,
     /// Expired ones that the store knows of and nobody was told yet, by the recipient's number.
     pub expired: HashMap<u32, u64>,
+    /// The tries whose record stands on the log more than once, with one id, and where.
+    pub copies: HashMap<u64, Vec<Place>>,
+}
+
+impl AtRest {
+    /// How often a try stands on the log, if it stands there at all: each copy has an end of its own.
+    fn times(&self, attempt: u64) -> usize {
+        self.copies.get(&attempt).map_or(1, Vec::len)
+    }
 }
 
 /// One notification at rest.
@@ -61,6 +71,8 @@ pub struct Account {
     pub findings_left_out: u64,
     pub wire_duplicates: u64,
     pub shown_duplicates: u64,
+    /// Redeliveries, among both, of an id that stands on the log at more places than one, each from its place.
+    pub copies: u64,
     pub delays: Delays,
 }
 
@@ -74,14 +86,15 @@ impl Account {
             shown_duplicates: book.shown_duplicates,
             ..Self::default()
         };
-        let stored = account.place_at_rest(book, &at_rest.stored, "stored");
-        let dead = account.place_at_rest(book, &at_rest.dead, "dead-lettered");
+        account.weigh_copies(book, at_rest);
+        let stored = account.place_at_rest(book, at_rest, &at_rest.stored, "stored");
+        let dead = account.place_at_rest(book, at_rest, &at_rest.dead, "dead-lettered");
         account.count_answers(book);
         let mut expired: HashMap<u32, Vec<u64>> = HashMap::new();
         for (attempt, known) in (0..).zip(&book.tries) {
             let Some(Answer::Accepted(_)) = known.answer else { continue };
-            let rests = (stored.contains_key(&attempt), dead.contains_key(&attempt));
-            match account.end_of(book, (attempt, known), rests) {
+            let rests = [&stored, &dead].map(|at_rest| at_rest.get(&attempt).copied().unwrap_or_default());
+            match account.end_of(book, at_rest, (attempt, known), rests) {
                 Some(End::Acknowledged) => account.ends.acknowledged += 1,
                 Some(End::Stored) => account.ends.stored += 1,
                 Some(End::DeadLettered) => account.ends.dead_lettered += 1,
@@ -102,12 +115,39 @@ impl Account {
     }
 
     fn find(&mut self, finding: Finding) {
-        self.findings.push(finding);
+        if self.findings.len() < FINDINGS {
+            self.findings.push(finding);
+        } else {
+            self.findings_left_out += 1;
+        }
+    }
+
+    /// Objects to what came from another place where the log has no second copy.
+    fn weigh_copies(&mut self, book: &Book, at_rest: &AtRest) {
+        for Moved { attempt, recipient, id, first, then, shown } in &book.moved {
+            let places = at_rest.copies.get(attempt).map_or(&[][..], Vec::as_slice);
+            if places.contains(first) && places.contains(then) {
+                self.copies += 1;
+                continue;
+            }
+            self.find(Finding::Changed(format!(
+                "try {attempt} ({id}) came from {first:?}, then from {then:?}"
+            )));
+            if *shown {
+                self.find(Finding::ShownTwice { recipient: *recipient, attempt: *attempt });
+            }
+        }
     }
 
     /// The notifications at rest by the try they belong to; objects to those that nobody can have produced.
-    fn place_at_rest(&mut self, book: &Book, resting: &[Resting], what: &str) -> HashMap<u64, String> {
-        let mut placed = HashMap::new();
+    fn place_at_rest(
+        &mut self,
+        book: &Book,
+        at_rest: &AtRest,
+        resting: &[Resting],
+        what: &str,
+    ) -> HashMap<u64, usize> {
+        let mut placed: HashMap<u64, usize> = HashMap::new();
         for Resting { attempt, id, code } in resting {
             let known =
                 attempt.and_then(|attempt| Some((attempt, book.tries.get(usize::try_from(attempt).ok()?)?)));
@@ -117,15 +157,17 @@ impl Account {
                 Some(Answer::Refused) | None => false,
             });
             match of_ours {
-                Some((attempt, _)) if placed.insert(attempt, code.clone()).is_some() => {
-                    self.find(Finding::Invented(format!("try {attempt} is {what} twice")));
+                Some((attempt, known)) => {
+                    let times = placed.entry(attempt).or_default();
+                    *times += 1;
+                    if *times > at_rest.times(attempt) {
+                        self.find(Finding::Invented(format!("try {attempt} is {what} {times} times")));
+                    } else if what == "dead-lettered" && known.refused_on.is_none() {
+                        self.find(Finding::Invented(format!(
+                            "try {attempt} is a dead letter ({code}) and nobody refused it"
+                        )));
+                    }
                 }
-                Some((attempt, known)) if what == "dead-lettered" && known.refused_on.is_none() => {
-                    self.find(Finding::Invented(format!(
-                        "try {attempt} is a dead letter ({code}) and nobody refused it"
-                    )));
-                }
-                Some(_placed) => {}
                 None => self.find(Finding::Invented(format!("{id} is {what}, marked {attempt:?}"))),
             }
         }
@@ -160,22 +202,24 @@ impl Account {
     fn end_of(
         &mut self,
         book: &Book,
+        at_rest: &AtRest,
         (attempt, known): (u64, &Try),
-        (stored, dead): (bool, bool),
+        [rows, letters]: [usize; 2],
     ) -> Option<End> {
         // A refusal that nobody heard is outlived by the cursor of a later connection, which says "processed".
         let passed = known.refused_on.zip(known.came).is_some_and(|(on, (_, at))| {
             let stream = &book.streams[known.recipient as usize];
             stream.session > on && stream.acknowledged >= Some(at)
         });
-        let acknowledged = known.acknowledged.is_some();
+        let (acknowledged, stored, dead) = (known.acknowledged.is_some(), rows > 0, letters > 0);
         let two = match (acknowledged, stored, dead) {
             (true, true, _) => Some("acknowledged and stored"),
             (true, _, true) => Some("acknowledged and dead-lettered"),
             (_, true, true) => Some("stored and dead-lettered"),
             (_, _, _) => None,
         };
-        if let Some(ends) = two {
+        let many = usize::from(acknowledged) + rows + letters > at_rest.times(attempt);
+        if let Some(ends) = two.filter(|_| many) {
             self.find(Finding::TwoEnds { attempt, ends });
         }
         match (acknowledged, dead, stored) {
@@ -190,9 +234,10 @@ impl Account {
     fn weigh_gaps(&mut self, book: &Book, at_rest: &AtRest, expired: &HashMap<u32, Vec<u64>>) {
         // Those with a TTL that came, or of which nobody knows, may have been told as expired all the same.
         let mut uncertain: HashMap<u32, u64> = HashMap::new();
-        for known in book.tries.iter().filter(|known| known.ttl_s > 0) {
+        for (attempt, known) in (0..).zip(&book.tries).filter(|(_, known)| known.ttl_s > 0) {
             let may_be = matches!(known.answer, Some(Answer::Unknown)) || known.came.is_some();
-            *uncertain.entry(known.recipient).or_default() += u64::from(may_be);
+            *uncertain.entry(known.recipient).or_default() +=
+                u64::from(may_be) + at_rest.times(attempt) as u64 - 1;
         }
         for (recipient, stream) in (0_u32..).zip(&book.streams) {
             let gone = expired.get(&recipient).map_or(&[][..], Vec::as_slice);
@@ -227,7 +272,7 @@ impl Account {
             let mut latest: Option<(u64, &Try)> = None;
             for (attempt, known) in tries.iter() {
                 if let Some((then, _)) = latest.filter(|(_, before)| known.answered < before.asked) {
-                    self.findings.push(Finding::AgainstProducers { first: *attempt, then });
+                    self.find(Finding::AgainstProducers { first: *attempt, then });
                 }
                 if latest.is_none_or(|(_, before)| known.asked > before.asked) {
                     latest = Some((*attempt, known));

@@ -81,6 +81,7 @@ async fn hurt_process(part: Part, slot: &mut Option<Process>, fault: Fault) {
             assert!(status.success(), "{part} was asked to end and ended with {status}");
         }
         Fault::BlackHoled
+        | Fault::Muted
         | Fault::Reset
         | Fault::Slow(_)
         | Fault::DiskFull
@@ -96,7 +97,7 @@ async fn hurt_engine(part: Part, engine: &mut Engine, fault: Fault) {
             hurt_process(part, &mut engine.process, fault).await;
         }
         Fault::BlackHoled if engine.fence.is_some() => engine.fence.iter().for_each(Fence::close),
-        Fault::BlackHoled | Fault::Reset | Fault::Slow(_) => {
+        Fault::BlackHoled | Fault::Muted | Fault::Reset | Fault::Slow(_) => {
             let proxy = engine.proxy.as_ref().unwrap_or_else(|| panic!("{part} is behind no proxy"));
             proxy.set(weather(part, fault));
         }
@@ -121,6 +122,7 @@ async fn hurt_engine(part: Part, engine: &mut Engine, fault: Fault) {
 fn weather(part: Part, fault: Fault) -> Weather {
     match fault {
         Fault::BlackHoled => Weather::BlackHole,
+        Fault::Muted => Weather::Mute,
         Fault::Reset => Weather::Reset,
         Fault::Slow(line) => Weather::Slow(line),
         Fault::Killed

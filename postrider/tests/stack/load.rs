@@ -12,6 +12,7 @@
 mod at_rest;
 pub mod balancer;
 mod clients;
+mod copies;
 mod memory;
 mod mix;
 mod producers;
@@ -35,6 +36,7 @@ use super::{Addresses, PATIENCE, Scale, Stack, seed};
 use at_rest::Store;
 use balancer::Balancer;
 use clients::{Client, Stage};
+use copies::Copies;
 use memory::Memory;
 pub use mix::{Manner, Mix};
 use producers::Producers;
@@ -77,6 +79,7 @@ pub struct Load {
     ledger: Ledger,
     addresses: Addresses,
     store: Store,
+    copies: Copies,
     memory: Memory,
     next: Arc<Producers>,
     producing: JoinSet<()>,
@@ -121,6 +124,7 @@ impl Load {
         Self {
             seed,
             store: Store::of(stack),
+            copies: Copies::of(stack),
             memory: Memory::watch(stack.dir()),
             reader: ledger.read(),
             book: Book::default(),
@@ -244,13 +248,27 @@ impl Load {
         }
     }
 
+    /// Asks the log whether it has some more than once, which would explain what is objected to.
+    async fn find_copies(&mut self, at_rest: &mut AtRest) {
+        match self.copies.read().await {
+            Ok(copies) => at_rest.copies = copies,
+            // Asked again when it is looked at again.
+            Err(error) => eprintln!("the log cannot be read: {error}"),
+        }
+    }
+
     /// What is at rest when the account balances, or when nothing has moved for too long.
     async fn until_it_balances(&mut self) -> AtRest {
         let patience = Scale::of_this_run().of(PATIENCE, 5 * PATIENCE);
         let (mut moved, mut before) = (Instant::now(), (0, 0));
         loop {
             self.catch_up();
-            let at_rest = self.store.read().await;
+            let mut at_rest = self.store.read().await;
+            if let Ok(at_rest) = &mut at_rest
+                && !Account::of(&self.book, at_rest).balances()
+            {
+                self.find_copies(at_rest).await;
+            }
             if let Ok(at_rest) = &at_rest
                 && Account::of(&self.book, at_rest).balances()
                 && self.addresses.unaccounted().await.unwrap_or_default() == 0.0

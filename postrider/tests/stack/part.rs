@@ -50,6 +50,8 @@ pub enum Fault {
     /// What is behind a proxy is accepted for and then neither read nor answered; what is behind a fence loses every
     /// packet.
     BlackHoled,
+    /// Behind a proxy: what clients say arrives and takes effect; no answer comes back before it is healed.
+    Muted,
     /// Behind a proxy: every connection is reset, the open ones and new ones.
     Reset,
     /// Behind a proxy: a slow line.

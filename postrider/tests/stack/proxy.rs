@@ -35,6 +35,8 @@ pub enum Weather {
     Slow(Line),
     /// Connections are accepted; nothing is read and nothing is forwarded.
     BlackHole,
+    /// As a black hole, for what the server says; what clients say is forwarded.
+    Mute,
     /// Every connection is reset, open ones and new ones.
     Reset,
 }
@@ -77,7 +79,7 @@ impl Proxy {
 async fn carry(mut client: TcpStream, behind: SocketAddr, mut weather: watch::Receiver<Weather>) {
     let mut watched = weather.clone();
     let passing = async {
-        through(&mut weather).await;
+        through(&mut weather, IN).await;
         let mut server = TcpStream::connect(behind).await?;
         server.set_nodelay(true)?;
         client.set_nodelay(true)?;
@@ -85,8 +87,8 @@ async fn carry(mut client: TcpStream, behind: SocketAddr, mut weather: watch::Re
         let (from_server, to_server) = server.split();
         let both = async {
             tokio::try_join!(
-                direction(from_client, to_server, weather.clone()),
-                direction(from_server, to_client, weather.clone())
+                direction(from_client, to_server, weather.clone(), IN),
+                direction(from_server, to_client, weather.clone(), OUT)
             )
         };
         both.await.map(drop)
@@ -101,10 +103,15 @@ async fn carry(mut client: TcpStream, behind: SocketAddr, mut weather: watch::Re
     }
 }
 
-/// Waits while there is a black hole.
-async fn through(weather: &mut watch::Receiver<Weather>) {
+/// What swallows what clients say,
+const IN: &[Weather] = &[Weather::BlackHole];
+/// and what swallows what the server says.
+const OUT: &[Weather] = &[Weather::BlackHole, Weather::Mute];
+
+/// Waits while there is one of `swallowing`.
+async fn through(weather: &mut watch::Receiver<Weather>, swallowing: &[Weather]) {
     // The sender is gone when the proxy is; then the connection is being reset.
-    let _proxy_gone = weather.wait_for(|weather| *weather != Weather::BlackHole).await;
+    let _proxy_gone = weather.wait_for(|weather| !swallowing.contains(weather)).await;
 }
 
 /// Forwards until the sender has no more, then says so to the other side.
@@ -112,12 +119,13 @@ async fn direction(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     mut weather: watch::Receiver<Weather>,
+    swallowing: &[Weather],
 ) -> std::io::Result<()> {
     let (sender, mut under_way) = mpsc::channel::<(Instant, Vec<u8>)>(UNDER_WAY);
     let mut heard = weather.clone();
     let reading = async move {
         loop {
-            through(&mut heard).await;
+            through(&mut heard, swallowing).await;
             let mut chunk = vec![0; CHUNK_BYTES];
             let read = tokio::select! {
                 read = from.read(&mut chunk) => read?,
@@ -126,7 +134,7 @@ async fn direction(
             chunk.truncate(read);
             let delay = match *heard.borrow() {
                 Weather::Slow(line) => line.latency + line.jitter.mul_f64(rand::rng().random()),
-                Weather::Clear | Weather::BlackHole | Weather::Reset => Duration::ZERO,
+                Weather::Clear | Weather::BlackHole | Weather::Mute | Weather::Reset => Duration::ZERO,
             };
             if read == 0 || sender.send((Instant::now() + delay, chunk)).await.is_err() {
                 return Ok::<_, std::io::Error>(());
@@ -136,7 +144,7 @@ async fn direction(
     let writing = async move {
         while let Some((due, chunk)) = under_way.recv().await {
             sleep_until(due).await;
-            through(&mut weather).await;
+            through(&mut weather, swallowing).await;
             let now = *weather.borrow();
             if let Weather::Slow(line) = now {
                 let seconds = chunk.len() as f64 / line.bytes_per_second as f64;

@@ -67,6 +67,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use shared::config::{KafkaSettings, LogSettings};
 use tempfile::TempDir;
 
 pub use self::collector::{Collector, Seen};
@@ -163,6 +164,13 @@ impl Stack {
     /// Tells whoever reads the output of a test what happened, and when.
     pub fn says(&self, what: &str) {
         eprintln!("[{:7.3}] {what}", self.started.elapsed().as_secs_f64());
+    }
+
+    /// How every process of the distributed column finds the log.
+    pub fn log_settings(&self) -> (LogSettings, KafkaSettings) {
+        assert_eq!(self.column, Column::Distributed, "the log of one process is its own");
+        let all: toml::Table = std::fs::read_to_string(&self.settings).unwrap().parse().unwrap();
+        (all["log"].clone().try_into().unwrap(), all["kafka"].clone().try_into().unwrap())
     }
 
     fn list_addresses(&self) {

@@ -112,9 +112,14 @@ impl Section for LogSettings {
 pub struct KafkaSettings {
     /// `host:port`, comma-separated.
     pub brokers: String,
-    /// How long an append may take before it is answered as unavailable.
+    /// How long an append is tried before it is given up and answered as unavailable. Longer than the cluster takes to
+    /// replace a leader or to give up a silent copy: after giving up one, the driver may append others a second time.
     #[serde(with = "millis")]
     pub delivery_timeout_ms: Duration,
+    /// How long a broker may leave one request unanswered. An append is then sent again over another connection, under
+    /// its old number, so that it stands on the log once; anything else is answered as unavailable.
+    #[serde(with = "millis")]
+    pub request_timeout_ms: Duration,
     /// How long the producer waits for a batch to fill.
     #[serde(with = "millis")]
     pub linger_ms: Duration,
@@ -141,7 +146,8 @@ impl Default for KafkaSettings {
     fn default() -> Self {
         Self {
             brokers: "127.0.0.1:9092".into(),
-            delivery_timeout_ms: Duration::from_secs(5),
+            delivery_timeout_ms: Duration::from_secs(30),
+            request_timeout_ms: Duration::from_secs(10),
             linger_ms: Duration::from_millis(2),
             queue_kbytes: 64 * 1024,
             session_timeout_ms: Duration::from_secs(30),
@@ -161,8 +167,13 @@ impl Section for KafkaSettings {
         }
         mistakes.within("queue_kbytes", self.queue_kbytes, 1024..=2_097_151);
         mistakes.within("readers", self.readers, 1..=256);
-        if self.linger_ms >= self.delivery_timeout_ms {
-            mistakes.report("linger_ms", "must be below kafka.delivery_timeout_ms");
+        // The driver takes from ten milliseconds to five minutes.
+        mistakes.within("request_timeout_ms", self.request_timeout_ms.as_millis(), 10..=300_000);
+        if self.request_timeout_ms >= self.delivery_timeout_ms {
+            mistakes.report("request_timeout_ms", "must be below kafka.delivery_timeout_ms");
+        }
+        if self.linger_ms >= self.request_timeout_ms {
+            mistakes.report("linger_ms", "must be below kafka.request_timeout_ms");
         }
         if self.drain_timeout_ms >= self.session_timeout_ms {
             mistakes.report("drain_timeout_ms", "must be below kafka.session_timeout_ms");

@@ -89,7 +89,7 @@ impl Report {
         format!(
             "{}: seed {}: asked {asked}, accepted {accepted}, refused {refused}, unknown {unknown} ({appeared} appeared), held \
              back {}\n  acknowledged {}, stored {}, expired {}, dead-lettered {}, lost {}; twice on the wire {}, shown twice \
-             {}\n  p50/p99 before {:.0?}/{:.0?}, during {:.0?}/{:.0?}, after {:.0?}/{:.0?}; longest {:.1?}; outage {:.1?}, \
+             {}, of copies on the log {}\n  p50/p99 before {:.0?}/{:.0?}, during {:.0?}/{:.0?}, after {:.0?}/{:.0?}; longest {:.1?}; outage {:.1?}, \
              recovered in {}; memory {}",
             self.name,
             self.setting.seed,
@@ -101,6 +101,7 @@ impl Report {
             self.account.lost.len(),
             self.account.wire_duplicates,
             self.account.shown_duplicates,
+            self.account.copies,
             delays.before.p50,
             delays.before.p99,
             delays.during.p50,
@@ -148,6 +149,7 @@ impl Report {
             "lost": account.lost.len(),
             "wire_duplicates": account.wire_duplicates,
             "shown_duplicates": account.shown_duplicates,
+            "copies": account.copies,
             "longest_ms": millis(delays.longest()),
             "p99_before_ms": millis(delays.before.p99),
             "p99_during_ms": millis(delays.during.p99),

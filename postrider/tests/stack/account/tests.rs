@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{Account, AtRest, Ends, Resting};
 use crate::stack::ledger::book::{Book, Finding};
 use crate::stack::ledger::entry::{Answer, Entry, How, Line};
+use crate::stack::ledger::stream::place;
 
 fn id(attempt: u64) -> Uuid {
     Uuid::from_u128(u128::from(attempt) + 1000)
@@ -216,6 +217,64 @@ fn a_redelivery_with_another_id_or_place_is_found() {
         let findings = story.account().findings;
         assert!(findings.iter().any(|finding| matches!(finding, Finding::Changed(_))), "{findings:?}");
     }
+}
+
+/// What rests where the log has attempt 1 at each of `places`.
+fn copies(places: &[u64]) -> AtRest {
+    let places = places.iter().map(|next| place(cursor(*next))).collect();
+    AtRest { copies: [(1, places)].into(), ..AtRest::default() }
+}
+
+#[test]
+fn a_copy_that_stands_on_the_log_is_told_from_a_redelivery_that_moved() {
+    let mut story = Story::deliver(false, 2);
+    story.open(false, Some(2));
+    story.come(1, 3);
+    story.acknowledge(3);
+    let account = Account::of(&story.book, &copies(&[2, 3]));
+    assert!(account.balances(), "{account:?}");
+    assert_eq!((account.wire_duplicates, account.shown_duplicates, account.copies), (1, 0, 1));
+    for elsewhere in [&[2, 4][..], &[1, 3], &[]] {
+        let findings = Account::of(&story.book, &copies(elsewhere)).findings;
+        assert!(matches!(findings[..], [Finding::Changed(_)]), "{findings:?}");
+    }
+}
+
+#[test]
+fn a_listener_of_the_library_shows_no_copy_while_it_lives() {
+    for lived_on in [true, false] {
+        let mut story = Story::deliver(true, 2);
+        if !lived_on {
+            story.write(Entry::Closed { recipient: 0, session: story.session });
+        }
+        story.open(true, Some(2));
+        story.come(1, 3);
+        story.acknowledge(3);
+        let account = Account::of(&story.book, &copies(&[2, 3]));
+        assert_eq!(account.balances(), !lived_on, "{account:?}");
+        assert_eq!((account.shown_duplicates, account.copies), (1, 1));
+        assert!(!story.account().balances(), "where the log has it once");
+    }
+}
+
+#[test]
+fn every_copy_has_one_end_and_no_more() {
+    let story = Story::deliver(false, 2);
+    for (places, rows, good) in [(&[2, 3][..], 1, true), (&[2, 3, 4], 2, true), (&[2, 3], 2, false)] {
+        let stored = std::iter::repeat_with(|| resting(1)).take(rows).flatten().collect();
+        let account = Account::of(&story.book, &AtRest { stored, ..copies(places) });
+        assert_eq!(account.balances(), good, "{account:?}");
+    }
+    // One that nobody was answered for, which expired wherever it stands.
+    let mut expired = Story::deliver(false, 1);
+    expired.ask(1, Answer::Unknown);
+    let (recipient, session, from, to) = (0, 1, cursor(1), cursor(4));
+    expired.write(Entry::Gap { recipient, session, expired: 3, over_quota: 0, from, cursor: to });
+    assert!(!Account::of(&expired.book, &copies(&[2, 3])).balances());
+    assert!(Account::of(&expired.book, &copies(&[2, 3, 4])).balances());
+    let mut lost = Story::deliver(false, 1);
+    assert_eq!(lost.accept(), 1);
+    assert_eq!(Account::of(&lost.book, &copies(&[2, 3])).lost, [1], "a copy is no end");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::entry::{Answer, Entry, How, Line};
 use super::stream::{Disorder, Place, Stream, place};
 
 /// Findings kept word for word; the others are counted.
-const FINDINGS: usize = 50;
+pub const FINDINGS: usize = 50;
 
 /// One try of a producer.
 #[derive(Clone, Debug, Default)]
@@ -20,13 +20,27 @@ pub struct Try {
     pub asked: Duration,
     pub answer: Option<Answer>,
     pub answered: Duration,
-    /// Its id and place, once it came to a client.
+    /// Its id and place, when it came to a client first.
     pub came: Option<(Uuid, Place)>,
     pub times: u32,
+    /// Which of its recipient's visits it came to last.
+    visit: u32,
     /// When its client had processed it.
     pub acknowledged: Option<Duration>,
     /// On which connection its client refused it, if it did.
     pub refused_on: Option<u32>,
+}
+
+/// A redelivery from another place than the first: right for an id that stands on the log at both, and only then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    pub attempt: u64,
+    pub recipient: u32,
+    pub id: Uuid,
+    pub first: Place,
+    pub then: Place,
+    /// By a listener of the client library, begun since it was shown first.
+    pub shown: bool,
 }
 
 /// What must not be.
@@ -95,7 +109,10 @@ pub struct Book {
     pub findings_left_out: u64,
     pub wire_duplicates: u64,
     pub shown_duplicates: u64,
+    pub moved: Vec<Moved>,
     library: Vec<bool>,
+    /// How many visits of each recipient are over. A listener of the client library lives as long as one.
+    visits: Vec<u32>,
 }
 
 impl Book {
@@ -140,7 +157,10 @@ impl Book {
                     refused.refused_on = Some(session);
                 }
             }
-            Entry::Closed { .. } => {}
+            Entry::Closed { recipient, session: _ } => {
+                self.stream(recipient);
+                self.visits[recipient as usize] += 1;
+            }
         }
     }
 
@@ -158,16 +178,23 @@ impl Book {
             )));
         }
         known.times += 1;
-        let before = known.came.replace(came);
-        if before.is_some_and(|before| before != came) {
-            self.find(Finding::Changed(format!("try {attempt} came as {before:?}, then as {came:?}")));
+        let again = known.times > 1;
+        let (id, first) = *known.came.get_or_insert(came);
+        let visit = self.visits.get(recipient as usize).copied().unwrap_or_default();
+        let same_visit = std::mem::replace(&mut known.visit, visit) == visit;
+        if id != came.0 {
+            self.find(Finding::Changed(format!("try {attempt} came as {id}, then as {}", came.0)));
         }
-        let again = before.is_some();
-        if again && self.library[recipient as usize] {
-            self.shown_duplicates += 1;
+        let shown = again && self.library[recipient as usize];
+        let moved = again && first != came.1;
+        if moved {
+            self.moved.push(Moved { attempt, recipient, id, first, then: came.1, shown });
+        }
+        self.shown_duplicates += u64::from(shown);
+        self.wire_duplicates += u64::from(again && !shown);
+        // The library forgets with its listener all but the cursor, which lies below another place.
+        if shown && (same_visit || !moved) {
             self.find(Finding::ShownTwice { recipient, attempt });
-        } else if again {
-            self.wire_duplicates += 1;
         }
         if let Err(disorder) = self.stream(recipient).came(came.1, attempt, again) {
             self.find(Finding::OutOfOrder { recipient, session, attempt: Some(attempt), disorder });
@@ -196,6 +223,7 @@ impl Book {
         while self.streams.len() <= index {
             self.streams.push(Stream::default());
             self.library.push(false);
+            self.visits.push(0);
         }
         &mut self.streams[index]
     }

@@ -112,6 +112,6 @@ impl Store {
 }
 
 /// The mark that the producer gave it.
-fn mark(content: &[u8]) -> Option<u64> {
+pub fn mark(content: &[u8]) -> Option<u64> {
     serde_json::from_slice(content).ok().and_then(|content| Mark::of(&content).attempt)
 }

@@ -41,7 +41,7 @@ impl Admin {
     /// [`Error::Rejected`] when the settings cannot work.
     pub fn new(log: &LogSettings, kafka: &KafkaSettings) -> Result<Self, Error> {
         let client = Arc::new(base(kafka).create().map_err(failed)?);
-        Ok(Self { client, names: Names::of(log), log: log.clone(), patience: kafka.delivery_timeout_ms })
+        Ok(Self { client, names: Names::of(log), log: log.clone(), patience: kafka.request_timeout_ms })
     }
 
     async fn counts(&self) -> Result<Counts, Error> {

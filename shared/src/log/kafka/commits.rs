@@ -28,7 +28,7 @@ impl Groups {
             .set("enable.auto.offset.store", "false")
             .set("allow.auto.create.topics", "false");
         let clients = Mutex::default();
-        Self { config, prefix: log.prefix.clone(), clients, patience: kafka.delivery_timeout_ms }
+        Self { config, prefix: log.prefix.clone(), clients, patience: kafka.request_timeout_ms }
     }
 
     fn client(&self, group: &str) -> Result<Arc<BaseConsumer>, Error> {

@@ -44,7 +44,7 @@ impl Asker {
         // The end is the end of everything appended, whatever transactions others have open.
         config.set("isolation.level", "read_uncommitted").set("allow.auto.create.topics", "false");
         let client = config.create().map_err(failed)?;
-        Ok(Self { client, names, patience: kafka.delivery_timeout_ms, state: Mutex::default() })
+        Ok(Self { client, names, patience: kafka.request_timeout_ms, state: Mutex::default() })
     }
 
     /// How the topics stand.

@@ -78,7 +78,10 @@ impl Producer {
             .set("partitioner", "murmur2_random")
             .set("compression.type", "lz4")
             .set("linger.ms", millis(kafka.linger_ms))
+            // A record given up after it was sent makes the driver number the others anew, and brokers take what they
+            // have already under its old number for new.
             .set("delivery.timeout.ms", millis(kafka.delivery_timeout_ms))
+            .set("socket.timeout.ms", millis(kafka.request_timeout_ms))
             .set("message.max.bytes", most.to_string())
             .set("batch.size", most.min(1_000_000).to_string())
             // The bound is kept here, where headers count too; this is a second fence.

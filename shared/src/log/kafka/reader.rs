@@ -54,7 +54,7 @@ impl Readers {
             config,
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(kafka.readers)),
-            patience: kafka.delivery_timeout_ms,
+            patience: kafka.request_timeout_ms,
             batch_records: log.batch_records,
             batch_bytes: log.batch_kbytes * 1024,
         }
