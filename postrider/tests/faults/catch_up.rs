@@ -52,6 +52,7 @@ async fn catches_up(rate: u32) {
     let mut load = Load::start(&stack, mix(rate)).await;
     // Of ten, nine are parked.
     load.more(rate as usize / 10).await;
+    load.everybody_online_is_live().await;
     load.nobody_online_waits().await;
     stack.fault(Part::Postgres, Fault::Killed).await;
     let held = stack.resident_bytes(Part::Director(0));

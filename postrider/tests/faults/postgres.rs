@@ -111,6 +111,7 @@ async fn away(postgres: Engines, fault: Fault) {
     load.steady().await;
     let mut online = WebSocket::connect(&stack, "online", json!({})).await;
     online.next_named("drained").await;
+    load.everybody_online_is_live().await;
     load.nobody_online_waits().await;
 
     stack.fault(Part::Postgres, fault).await;

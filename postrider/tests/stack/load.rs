@@ -18,6 +18,7 @@ mod mix;
 mod producers;
 mod wire;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -189,6 +190,24 @@ impl Load {
         self.catch_up();
         while waiting(self) > 0 {
             assert!(Instant::now() < deadline, "{} wait for {PATIENCE:?}", waiting(self));
+            tokio::time::sleep(LOOK).await;
+            self.catch_up();
+        }
+    }
+
+    /// Waits until everybody who stays connected has processed something: whose session is the first that a recipient ever
+    /// had needs the store to be live.
+    pub async fn everybody_online_is_live(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        let online = |mix: &Mix| (0..mix.recipients).filter(|one| mix.manner(*one) == Manner::Steady).count();
+        let live = |load: &Self| {
+            let processed = load.book.tries.iter().filter(|one| one.acknowledged.is_some());
+            let processed = processed.map(|one| one.recipient).collect::<HashSet<u32>>();
+            processed.into_iter().filter(|one| load.mix.manner(*one) == Manner::Steady).count()
+        };
+        self.catch_up();
+        while live(self) < online(&self.mix) {
+            assert!(Instant::now() < deadline, "{} are live in {PATIENCE:?}", live(self));
             tokio::time::sleep(LOOK).await;
             self.catch_up();
         }
