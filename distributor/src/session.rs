@@ -30,6 +30,8 @@ use shared::clock::Timestamp;
 use shared::delivery::Verdict;
 use shared::notification::Notification;
 use shared::position::{Cursor, Position};
+use shared::store::GapRow;
+use smallvec::SmallVec;
 
 use self::drain::{Drain, Question};
 use self::ending::answer;
@@ -50,6 +52,8 @@ pub struct Session {
     live: bool,
     drained_told: bool,
     drained_count: u64,
+    /// The stored gap told last, of each cause.
+    told: SmallVec<[GapRow; 1]>,
     closed: bool,
 }
 
@@ -70,6 +74,7 @@ impl Session {
             live: false,
             drained_told: false,
             drained_count: 0,
+            told: SmallVec::new(),
             closed: false,
         }
     }

@@ -206,6 +206,30 @@ fn a_stored_gap_is_told_at_its_end() {
 }
 
 #[test]
+fn a_stored_gap_that_grew_after_it_was_told_is_told_by_as_much() {
+    let gap =
+        |first, last, count| GapRow { cause: GapCause::Expired, count, first: at(first), last: at(last) };
+    let mut driven = Driven::draining(wide(0), 5);
+    assert_eq!(
+        driven.step(page_until(&[(6, NEVER)], false, vec![gap(1, 4, 3)], 5))[0],
+        "gap 1:1-4 3 expired"
+    );
+    let again = |driven: &mut Driven, row| {
+        let upto = driven.session.drained_upto() + 1;
+        driven.step(Input::Poke { parked_upto: upto });
+        driven.step(flag(Flag::Backlog, upto, upto));
+        driven.step(page_until(&[], false, vec![row], upto)).remove(0)
+    };
+    assert_eq!(again(&mut driven, gap(1, 9, 5)), "gap 3:1-9 2 expired");
+    driven.step(Input::Acknowledge { seq: 3 });
+    assert_eq!(
+        again(&mut driven, gap(11, 12, 2)),
+        "gap 4:11-12 2 expired",
+        "another one, for the first is deleted"
+    );
+}
+
+#[test]
 fn a_gap_that_the_client_is_past_is_not_told_again() {
     let gap = GapRow { cause: GapCause::Expired, count: 2, first: at(1), last: at(4) };
     let mut driven = Driven::draining(wide(6), 5);

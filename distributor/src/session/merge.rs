@@ -97,11 +97,26 @@ impl Session {
                     outputs,
                 );
             }
-            Item::Gap(GapRow { cause, count, first, last }) => {
+            Item::Gap(row) => {
+                let GapRow { cause, count, first, last } = self.untold(row);
                 let content = Content::Gap { cause, count, first };
                 *growing = None;
                 self.send((last, parked_upto, content), (waiting, true), now, outputs);
             }
+        }
+    }
+
+    /// What of a stored gap this session has not told. The store keeps one of each cause, which grows until its client is
+    /// past all of it: one that was told and has grown comes whole again.
+    fn untold(&mut self, row: GapRow) -> GapRow {
+        let told =
+            self.told.iter().position(|told| told.cause == row.cause).map(|at| self.told.swap_remove(at));
+        self.told.push(row);
+        match told {
+            Some(told) if row.first <= told.last => {
+                GapRow { count: row.count.saturating_sub(told.count), ..row }
+            }
+            Some(_) | None => row,
         }
     }
 

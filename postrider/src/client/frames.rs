@@ -61,6 +61,8 @@ pub struct Notification {
 pub struct Gap {
     /// Where the client stands once it has taken note.
     pub cursor: String,
+    /// Where it stood before the first of them.
+    pub from: String,
     /// How many, by cause.
     pub causes: BTreeMap<String, u64>,
     pub(super) seq: u64,

@@ -61,8 +61,7 @@ impl Client {
                 let cursor = Cursor::decode(&gap.cursor).expect("a cursor of ours");
                 let count = |cause: &str| gap.causes.get(cause).copied().unwrap_or_default();
                 let (expired, over_quota) = (count("expired"), count("over_quota"));
-                // The library does not tell where a gap begins: at least as many places before its end.
-                let from = Cursor { next: cursor.next.saturating_sub(expired + over_quota), ..cursor };
+                let from = Cursor::decode(&gap.from).expect("a cursor of ours");
                 self.ledger.write(Entry::Gap { recipient, session, expired, over_quota, from, cursor });
                 Some(cursor)
             }
