@@ -24,6 +24,10 @@ test *arguments:
 simulate *arguments:
     scripts/simulate {{arguments}}
 
+# What the sandbox costs beside wasmtime itself, as two medians
+bench-sandbox:
+    cargo bench --locked --workspace --bench attempt
+
 # Breaks the code on purpose, patch by patch of mutants/, and demands that a test notices each
 mutants *names:
     scripts/mutants {{names}}
