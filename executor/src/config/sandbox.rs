@@ -116,7 +116,8 @@ pub struct ModuleSettings {
     pub module_bytes: usize,
     /// Most modules compiled at once, each on a thread of its own.
     pub compiling: usize,
-    /// How long a caller waits for a module to be compiled; compiling goes on, and whoever comes later finds it done.
+    /// How long a caller waits for a module to be compiled; compiling goes on, and whoever comes later finds it done. Also
+    /// how long the library may take to hand out a module.
     #[serde(with = "millis")]
     pub compile_ms: Duration,
     /// Most bytes of compiled modules kept in memory; those unused for longest go first.

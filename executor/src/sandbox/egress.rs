@@ -177,6 +177,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn https_is_spoken_in_tls_to_the_name_and_to_nothing_else() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("https://service.test:{}", listener.local_addr().unwrap().port());
+        let networks = vec!["127.0.0.0/8".parse().unwrap()];
+        let outside = Outside::new(Arc::new(Here), EgressSettings { networks, ..EgressSettings::default() });
+        let allow = AllowList::parse([origin.as_str()]).unwrap();
+        let mut egress = outside.unwrap().attempt(Some(Arc::new(allow)));
+        let body = Full::new("secret".into()).map_err(|never| match never {}).boxed_unsync();
+        let request = http::Request::post(&origin).body(body).unwrap();
+        let sending = Pin::from(egress.send_request(request, None, Box::new(async { Ok(()) })));
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut hello = vec![0; 4096];
+            let read = stream.read(&mut hello).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap_or_default();
+            hello.truncate(read);
+            hello
+        };
+        let (sent, hello) = tokio::join!(sending, serving);
+        assert!(matches!(sent.map(|_sent| ()), Err(Error::Tls(_))));
+        // A handshake record (RFC 8446, section 5.1) that names the host (RFC 6066, section 3).
+        assert!(hello.starts_with(&[22, 3]) && hello.windows(12).any(|text| text == b"service.test"));
+    }
+
+    #[tokio::test]
     async fn a_request_body_at_its_limit_is_sent_and_a_longer_one_is_not() {
         assert_eq!(post(1000, 1000).await.unwrap(), 204);
         let refused = post(1001, 1000).await;

@@ -124,7 +124,10 @@ impl Modules {
     }
 
     async fn fetch(&self, digest: &Digest) -> Result<Bytes, Failure> {
-        let fetched = self.library.fetch(digest).await;
+        // The place to compile is held meanwhile: a library that hangs must not keep it.
+        let fetching = tokio::time::timeout(self.settings.compile_ms, self.library.fetch(digest));
+        let late = |_elapsed| Failure::Unavailable("the library does not answer".to_owned());
+        let fetched = fetching.await.map_err(late)?;
         let source = fetched.map_err(|away| Failure::Unavailable(away.to_string()))?;
         let source = source.ok_or(Failure::NoModule)?;
         if Digest::of(&source) != *digest {

@@ -47,7 +47,7 @@ async fn a_command_reads_its_input_as_json() {
         "id": "n-1", "tenant": "acme", "recipient": "alice", "source": "/tests", "type": "order.shipped",
         "content_type": "application/json", "content": {"n": 1}, "metadata": {"origin": "shop"},
         "urgency": "normal", "accepted": 1_700_000_000_000_u64, "expires": 1_700_003_600_000_u64, "attempt": 1,
-        "time_limit_ms": 30_000, "idempotency_token": "token-1",
+        "time_limit_ms": 120_000, "idempotency_token": "token-1",
     });
     assert_eq!(read, expected);
 }

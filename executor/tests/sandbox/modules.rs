@@ -1,12 +1,13 @@
 //! Which modules are taken, and how often one is compiled.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use postrider_executor::SandboxSettings;
 use postrider_executor::sandbox::{Answer, Class, Digest, Failure, Grants};
 
 use crate::guests::{ANSWER, component, component_with, quiet};
-use crate::world::{World, code, input, settings};
+use crate::world::{Mood, World, code, input, settings};
 
 #[tokio::test]
 async fn what_is_no_task_is_an_invalid_module() {
@@ -100,6 +101,23 @@ async fn a_module_that_is_not_there_may_come_later() {
     let report = world.sandbox.run(&digest, &Grants::default(), &input("{}")).await;
     assert_eq!(report.answer, Err(Failure::NoModule));
     assert_eq!(code(&world.run(&quiet()).await), "none");
+}
+
+#[tokio::test]
+async fn a_library_that_is_away_or_hangs_holds_up_nobody_for_long() {
+    let mut limits = settings();
+    limits.modules.compile_ms = Duration::from_millis(500);
+    let world = World::new(limits);
+    for mood in [Mood::Away, Mood::Hangs] {
+        *world.shelf.mood.lock().unwrap() = mood;
+        let report = world.run(&quiet()).await;
+        assert_eq!(code(&report), "unavailable");
+        assert_eq!(report.answer.unwrap_err().class(), Class::Retry);
+    }
+    // Whoever hung has let go: the one place to compile is free again.
+    *world.shelf.mood.lock().unwrap() = Mood::Answers;
+    let freed = async { while world.run(&quiet()).await.answer != Ok(Answer::Done(vec![])) {} };
+    tokio::time::timeout(Duration::from_secs(30), freed).await.unwrap();
 }
 
 #[tokio::test]

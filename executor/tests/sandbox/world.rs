@@ -27,6 +27,16 @@ pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_001_234);
 pub(crate) struct Shelf {
     modules: Mutex<HashMap<Digest, Bytes>>,
     pub(crate) fetched: AtomicUsize,
+    pub(crate) mood: Mutex<Mood>,
+}
+
+/// How the library answers.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Mood {
+    #[default]
+    Answers,
+    Away,
+    Hangs,
 }
 
 impl Shelf {
@@ -45,6 +55,12 @@ impl Shelf {
 impl Library for Shelf {
     async fn fetch(&self, digest: &Digest) -> Result<Option<Bytes>, Away> {
         self.fetched.fetch_add(1, Ordering::SeqCst);
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::Answers => {}
+            Mood::Away => return Err(Away("gone".to_owned())),
+            Mood::Hangs => std::future::pending().await,
+        }
         Ok(self.modules.lock().unwrap().get(digest).cloned())
     }
 }
@@ -105,7 +121,7 @@ impl World {
     pub(crate) async fn run_with(&self, module: &[u8], grants: &Grants, input: &Input) -> Report {
         let digest = self.shelf.put(module);
         let running = self.sandbox.run(&digest, grants, input);
-        tokio::time::timeout(Duration::from_secs(60), running).await.expect("an attempt that never ends")
+        tokio::time::timeout(Duration::from_secs(300), running).await.expect("an attempt that never ends")
     }
 }
 
@@ -117,8 +133,8 @@ fn ports(library: Arc<Shelf>, key_value: Arc<dyn KeyValue>, resolver: Arc<Script
 pub(crate) fn settings() -> SandboxSettings {
     let mut settings = SandboxSettings {
         memory_bytes: 4 * 1024 * 1024,
-        fuel: 50_000_000,
-        deadline_ms: Duration::from_secs(30),
+        fuel: 5_000_000,
+        deadline_ms: Duration::from_secs(120),
         tick_ms: Duration::from_millis(5),
         ..SandboxSettings::default()
     };
