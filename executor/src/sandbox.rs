@@ -142,7 +142,8 @@ impl Sandbox {
     /// # Errors
     /// What is wrong with it, or [`Failure::Unavailable`] when it takes longer than `compile_ms`.
     pub async fn prepare(&self, module: &Digest, grants: &Grants) -> Result<(), Failure> {
-        self.modules.get(module, grants.interfaces()).await.map(|_ready| ())
+        let ready = self.modules.get(module, grants.interfaces()).await;
+        ready.map(|_guest| ()).map_err(|failure| failure.cut(self.settings.reason_bytes))
     }
 
     /// One attempt of `module` at `input`.
@@ -151,15 +152,14 @@ impl Sandbox {
     /// The guest is stopped when this is dropped; what it did to the outside stays done.
     pub async fn run(&self, module: &Digest, grants: &Grants, input: &Input) -> Report {
         let call = Call { settings: &self.settings, grants, input };
-        match self.attempt(module, &call).await {
-            Ok(report) => report,
-            Err(failure) => Report {
-                answer: Err(failure),
-                log: Vec::new(),
-                log_dropped_bytes: 0,
-                usage: Usage::default(),
-            },
-        }
+        let mut report = self.attempt(module, &call).await.unwrap_or_else(|failure| Report {
+            answer: Err(failure),
+            log: Vec::new(),
+            log_dropped_bytes: 0,
+            usage: Usage::default(),
+        });
+        report.answer = report.answer.map_err(|failure| failure.cut(self.settings.reason_bytes));
+        report
     }
 
     /// How many attempts wait for their turn.

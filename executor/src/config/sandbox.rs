@@ -44,7 +44,7 @@ pub struct SandboxSettings {
     pub outputs: usize,
     /// Most bytes of log lines; what is written beyond is dropped and counted.
     pub log_bytes: usize,
-    /// Most bytes of the reason that a task gives for not succeeding; longer ones are cut.
+    /// Most bytes of the reason that a task gives for not succeeding, and of what a failure says; longer ones are cut.
     pub reason_bytes: usize,
     /// Most bytes a guest may hand the host in one call.
     pub hostcall_bytes: usize,

@@ -94,6 +94,29 @@ impl Failure {
         }
     }
 
+    /// With at most `most_bytes` of text: it may repeat what the guest or its module says.
+    pub(super) fn cut(mut self, most_bytes: usize) -> Self {
+        match &mut self {
+            Self::Trap(text)
+            | Self::InvalidInput(text)
+            | Self::OutputTooLarge(text)
+            | Self::InvalidOutput(text)
+            | Self::InvalidModule(text)
+            | Self::Denied(text)
+            | Self::Host(text)
+            | Self::Unavailable(text) => text.truncate(text.floor_char_boundary(most_bytes)),
+            Self::Deadline
+            | Self::Fuel
+            | Self::Memory
+            | Self::Stack
+            | Self::InputTooLarge { .. }
+            | Self::Handles
+            | Self::NoModule
+            | Self::Busy => {}
+        }
+        self
+    }
+
     /// Whether another attempt can go otherwise.
     #[must_use]
     pub const fn class(&self) -> Class {

@@ -115,6 +115,15 @@ async fn what_is_no_answer_is_told() {
 }
 
 #[tokio::test]
+async fn a_failure_repeats_no_more_of_the_guest_than_a_reason_may_have() {
+    let world = World::new(SandboxSettings { reason_bytes: 100, ..settings() });
+    let said = format!(r#"{{"ok":[{{"{}":1}}]}}"#, "x".repeat(10_000));
+    let failure = world.run(&says(&said)).await.answer.unwrap_err();
+    assert_eq!(failure.code(), "invalid_output");
+    assert!(failure.to_string().len() < 200, "{failure}");
+}
+
+#[tokio::test]
 async fn exit_codes_are_answers_and_the_last_words_their_reason() {
     let world = World::new(settings());
     let exits = |said: &str, code: i32| {
