@@ -71,20 +71,31 @@ impl WebSocket {
 
     /// The next frame, or how it was closed.
     pub async fn next_frame(&mut self) -> Result<Value, Option<CloseFrame>> {
-        patiently("a frame", async {
-            loop {
-                match self.socket.next().await {
-                    Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
-                    Some(Ok(Message::Close(close))) => return Err(close),
-                    Some(Ok(_control)) => {}
-                    None | Some(Err(Error::ConnectionClosed | Error::Protocol(_) | Error::Io(_))) => {
-                        return Err(None);
-                    }
-                    Some(Err(error)) => panic!("{error}"),
+        patiently("a frame", self.frame()).await
+    }
+
+    async fn frame(&mut self) -> Result<Value, Option<CloseFrame>> {
+        loop {
+            match self.socket.next().await {
+                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Close(close))) => return Err(close),
+                Some(Ok(_control)) => {}
+                None | Some(Err(Error::ConnectionClosed | Error::Protocol(_) | Error::Io(_))) => {
+                    return Err(None);
                 }
+                Some(Err(error)) => panic!("{error}"),
             }
-        })
-        .await
+        }
+    }
+
+    /// The next notification, however long it takes: whoever waits for this bounds the wait.
+    pub async fn whenever(&mut self) -> Received {
+        loop {
+            let frame = self.frame().await.unwrap_or_else(|close| panic!("closed: {close:?}"));
+            if frame["frame"] == "notification" {
+                return Received::read(&frame);
+            }
+        }
     }
 
     /// The next frame of this name; others, but for notifications, are passed over.
