@@ -17,6 +17,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use http::{HeaderName, HeaderValue, Method, header};
 use rand::Rng as _;
+use shared::delivery::SessionName;
 use shared::shutdown::Shutdown;
 use tokio_util::task::TaskTracker;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -125,7 +126,7 @@ impl Edge {
     /// What `welcome` says of a session.
     pub(crate) fn opened(&self, handle: &Handle, window: Option<u32>) -> protocol::Opened {
         protocol::Opened {
-            session: handle.id(),
+            session: SessionName { session: handle.id(), node: Some(self.relay.node()) },
             ping_ms: u64::try_from(self.settings.ping_ms.as_millis()).unwrap_or(u64::MAX),
             window: window.map_or(self.window, |asked| asked.clamp(1, self.window)),
         }

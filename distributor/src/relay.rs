@@ -1,10 +1,11 @@
 //! Acknowledgements that arrive at another node than the session's. A client that sends `POST /v1/ack` through a balancer
-//! does not choose the node; the connection map says where its session is, and that node is told over its link.
+//! does not choose the node. The session's name says where it is, else the connection map does, and that node is told over
+//! its link. The ways to nodes that were found once outlast the registry's absence.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use shared::delivery::{NodeId, SessionId};
+use shared::delivery::{NodeId, SessionId, SessionName};
 use shared::link::{show_secret, wire};
 use shared::position::Cursor;
 use shared::recipient::Recipient;
@@ -69,7 +70,12 @@ impl Relay {
         Self { node, routes, nodes, link, settings, places, channels: Mutex::default() }
     }
 
-    /// Tells the node that holds `session` of `recipient` that everything behind `cursor` is processed. Answers whether
+    /// The node that passes on.
+    pub(crate) fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Tells the node that holds the session `name` of `recipient` that everything behind `cursor` is processed. Answers whether
     /// there is one.
     ///
     /// # Errors
@@ -77,12 +83,12 @@ impl Relay {
     pub(crate) async fn acknowledge(
         &self,
         recipient: &Recipient,
-        session: SessionId,
+        name: SessionName,
         cursor: Cursor,
     ) -> Result<bool, RelayError> {
         let passed_on = match self.places.try_acquire() {
             Ok(_place) => {
-                tokio::time::timeout(self.settings.within_ms, self.pass_on(recipient, session, cursor))
+                tokio::time::timeout(self.settings.within_ms, self.pass_on(recipient, name, cursor))
                     .await
                     .unwrap_or(Err(RelayError::Late))
             }
@@ -100,15 +106,15 @@ impl Relay {
     async fn pass_on(
         &self,
         recipient: &Recipient,
-        session: SessionId,
+        SessionName { session, node }: SessionName,
         cursor: Cursor,
     ) -> Result<bool, RelayError> {
-        let found = self.routes.lookup(std::slice::from_ref(recipient)).await?;
-        let route = found.iter().flatten().find(|route| route.session == session);
-        // One that is said to be here has ended: who asks has looked.
-        let Some(node) = route.map(|route| route.node).filter(|node| *node != self.node) else {
-            return Ok(false);
+        let node = match node {
+            Some(node) => Some(node),
+            None => self.find(recipient, session).await?,
         };
+        // One that is said to be here has ended: who asks has looked.
+        let Some(node) = node.filter(|node| *node != self.node) else { return Ok(false) };
         let Some(channel) = self.channel(node).await? else { return Ok(false) };
         let mut request = Request::new(wire::Acknowledgement {
             session: session.0,
@@ -121,11 +127,15 @@ impl Relay {
             Ok(_acknowledged) => Ok(true),
             Err(status) if status.code() == Code::NotFound => Ok(false),
             Err(status) if status.code() == Code::InvalidArgument => Err(RelayError::Foreign),
-            Err(status) => {
-                lock(&self.channels).remove(&node);
-                Err(RelayError::Node(Box::new(status)))
-            }
+            // The way is kept: it connects again by itself, and the registry may be away.
+            Err(status) => Err(RelayError::Node(Box::new(status))),
         }
+    }
+
+    /// The node that holds `session`, by the registry's word.
+    async fn find(&self, recipient: &Recipient, session: SessionId) -> Result<Option<NodeId>, RelayError> {
+        let found = self.routes.lookup(std::slice::from_ref(recipient)).await?;
+        Ok(found.iter().flatten().find(|route| route.session == session).map(|route| route.node))
     }
 
     /// The way to `node`; `None` when it has no lease.

@@ -50,6 +50,33 @@ macro_rules! hex_id {
 hex_id!(NodeId);
 hex_id!(SessionId);
 
+/// How a client names its session: with the node that holds it, so that any other node finds it without asking the
+/// registry. Shown as both ids with `-` between them; the session alone is a name, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionName {
+    /// The session.
+    pub session: SessionId,
+    /// Where it is, as far as the name says.
+    pub node: Option<NodeId>,
+}
+
+impl fmt::Display for SessionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.session)?;
+        self.node.map_or(Ok(()), |node| write!(f, "-{node}"))
+    }
+}
+
+impl FromStr for SessionName {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let (session, node) =
+            text.split_once('-').map_or((text, None), |(session, node)| (session, Some(node)));
+        Ok(Self { session: session.parse()?, node: node.map(str::parse).transpose()? })
+    }
+}
+
 /// What became of a forwarded record at one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {

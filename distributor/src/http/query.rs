@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::extract::Query;
 use http::{HeaderMap, Uri};
 use serde::Deserialize;
-use shared::delivery::SessionId;
+use shared::delivery::{SessionId, SessionName};
 use shared::position::Cursor;
 
 use super::problem::Refusal;
@@ -68,6 +68,7 @@ impl Asked {
         present(self.session.as_ref())
             .map(|text| text.parse().map_err(|_why| Refusal::Query("session", "is not a session id")))
             .transpose()
+            .map(|name: Option<SessionName>| name.map(|name| name.session))
     }
 
     /// The window asked for, if any.

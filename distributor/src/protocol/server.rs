@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use shared::delivery::SessionId;
+use shared::delivery::SessionName;
 use shared::notification::Notification;
 use shared::position::{Cursor, Position};
 
@@ -18,7 +18,7 @@ use crate::session::Frame;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// The session.
-    pub session: SessionId,
+    pub session: SessionName,
     /// Milliseconds between heartbeats; a client that hears nothing for two of them reconnects.
     pub ping_ms: u64,
     /// Most notifications sent and unacknowledged.
@@ -259,9 +259,12 @@ mod tests {
     use shared::recipient::Recipient;
 
     use super::super::Code;
+    use shared::delivery::{NodeId, SessionId};
+
     use super::*;
 
-    const OPENED: Opened = Opened { session: SessionId(0xab), ping_ms: 25_000, window: 64 };
+    const NAME: SessionName = SessionName { session: SessionId(0xab), node: Some(NodeId(7)) };
+    const OPENED: Opened = Opened { session: NAME, ping_ms: 25_000, window: 64 };
 
     fn at(offset: u64) -> Position {
         Position { epoch: Epoch(1), partition: PartitionId(2), offset }
@@ -338,7 +341,7 @@ mod tests {
         let rows = [
             (
                 encode(&Frame::Welcome { cursor, stored: true }, &OPENED),
-                json!({"frame": "welcome", "protocol": "postrider.v1.json", "session": "00000000000000ab",
+                json!({"frame": "welcome", "protocol": "postrider.v1.json", "session": "00000000000000ab-0000000000000007",
                        "cursor": cursor.encode(), "stored": true, "ping_ms": 25000, "window": 64}),
             ),
             (encode(&Frame::Drained { count: 3 }, &OPENED), json!({"frame": "drained", "count": 3})),

@@ -50,7 +50,7 @@ fn name(frame: &Frame) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use shared::delivery::SessionId;
+    use shared::delivery::{SessionId, SessionName};
     use shared::position::{Cursor, Epoch, PartitionId};
 
     use super::*;
@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn welcome_carries_an_id_and_drained_does_not() {
-        let opened = Opened { session: SessionId(1), ping_ms: 1, window: 1 };
+        let session = SessionName { session: SessionId(1), node: None };
+        let opened = Opened { session, ping_ms: 1, window: 1 };
         let cursor = Cursor { epoch: Epoch(1), partition: PartitionId(2), next: 3 };
         let mut chunk = String::new();
         event(&Frame::Welcome { cursor, stored: false }, &opened, &mut chunk);
