@@ -105,7 +105,7 @@ impl Log {
         room: Option<OwnedSemaphorePermit>,
     ) -> Result<Vec<Placed>, Error> {
         let (answer, placed) = oneshot::channel();
-        self.requests.try_send(Request::Append(Append { topic, records, answer, _room: room })).map_err(
+        self.requests.try_send(Request::Append(Append { topic, records, answer, room })).map_err(
             |refused| match refused {
                 TrySendError::Full(_) => Error::Unavailable(None),
                 TrySendError::Closed(_) => Error::Closed,

@@ -37,7 +37,7 @@ struct Deliveries;
 /// One record's claim to an answer, and its share of the bounded memory.
 struct Ticket {
     answer: oneshot::Sender<Result<Placed, Error>>,
-    _room: OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
 }
 
 impl ClientContext for Deliveries {
@@ -55,8 +55,11 @@ impl ProducerContext for Deliveries {
             Ok(record) => place(record.partition(), record.offset()),
             Err((error, _)) => Err(failed(error.clone())),
         };
+        let Ticket { answer: to, room } = *ticket;
+        // Before the answer: who has it may count on the room.
+        drop(room);
         // Whoever asked may have stopped waiting.
-        let _nobody_waits = ticket.answer.send(answer);
+        let _nobody_waits = to.send(answer);
     }
 }
 
@@ -150,7 +153,7 @@ impl Producer {
             headers.insert(Header { key: name, value: Some(&value[..]) })
         });
         let (answer, delivered) = oneshot::channel();
-        let record = BaseRecord::with_opaque_to(topic, Box::new(Ticket { answer, _room: room }))
+        let record = BaseRecord::with_opaque_to(topic, Box::new(Ticket { answer, room }))
             .key(&entry.key[..])
             .payload(&entry.payload[..])
             .headers(headers);

@@ -42,8 +42,8 @@ pub(super) struct Append {
     pub(super) topic: Topic,
     pub(super) records: Vec<(PartitionId, Vec<u8>)>,
     pub(super) answer: oneshot::Sender<Result<Vec<Placed>, Error>>,
-    /// Their share of the bounded memory, given back when this is dropped.
-    pub(super) _room: Option<OwnedSemaphorePermit>,
+    /// Their share of the bounded memory, given back when this is dropped, and before they are answered.
+    pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
 /// What is written in one transaction.
@@ -201,8 +201,9 @@ impl Writer {
             partitions.dedup();
             self.core.groups.appended(topic, &partitions);
         }
-        for (append, placed) in appends.into_iter().zip(placed) {
-            let _nobody_waits = append.answer.send(Ok(placed));
+        for (Append { answer, room, .. }, placed) in appends.into_iter().zip(placed) {
+            drop(room);
+            let _nobody_waits = answer.send(Ok(placed));
         }
     }
 
