@@ -85,7 +85,9 @@ pub fn route(fetched: Fetched, ticket: Ticket, source: Source) -> Result<Record,
         Ok((Kind::Notification, notification)) => {
             return Ok(Record { position, ticket, size_bytes, notification, entry });
         }
-        Ok((Kind::Task, _)) => DeadReason::Unsupported("tasks are not run by this version".into()),
+        Ok((Kind::Enrichment | Kind::Task, _)) => {
+            DeadReason::Unsupported("tasks are not run by this version".into())
+        }
         Err(malformed) => DeadReason::Malformed(malformed.to_string()),
     };
     Err(Box::new(Undeliverable { ticket, size_bytes, letter: DeadLetter { position, entry, reason } }))

@@ -10,7 +10,6 @@ mod attempt;
 mod bindings;
 mod command;
 mod component;
-mod digest;
 mod egress;
 mod engine;
 mod failure;
@@ -34,7 +33,6 @@ use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use self::artefacts::Artefacts;
 pub use self::artefacts::Unusable;
 pub use self::attempt::{Answer, Input, Level, LogLine, Output, Report, Usage};
-pub use self::digest::{Digest, InvalidDigest};
 use self::egress::Outside;
 pub use self::egress::{AllowList, InvalidNetwork, InvalidOrigin, Network, Resolver, SystemResolver};
 pub use self::failure::{Class, Failure};
@@ -49,6 +47,7 @@ use self::outputs::Measure;
 use self::state::State;
 use self::turns::Turns;
 use crate::config::SandboxSettings;
+pub use shared::digest::{Digest, InvalidDigest};
 
 /// What the sandbox uses.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! What the four services of Postrider have in common, and nothing they decide.
 //!
 //! Reading order:
-//! 1. the vocabulary, without I/O: [`recipient`], [`notification`], [`position`], [`delivery`], [`outcome`],
+//! 1. the vocabulary, without I/O: [`recipient`], [`notification`], [`position`], [`delivery`], [`outcome`], [`task`],
 //!    [`credential`], [`clock`];
 //! 2. what stands on the log: [`topic`], [`record`];
 //! 3. the ports, each with its contract, its suite and its adapters: [`log`], [`registry`], [`store`];
@@ -15,6 +15,7 @@ pub mod config;
 pub mod credential;
 pub mod delivery;
 pub mod descriptors;
+pub mod digest;
 mod leb128;
 pub mod link;
 pub mod log;
@@ -31,6 +32,7 @@ pub mod retry;
 pub mod serve;
 pub mod shutdown;
 pub mod store;
+pub mod task;
 pub mod telemetry;
 pub mod topic;
 

@@ -4,13 +4,14 @@
 //!
 //! Reading order: [`encode`] and [`decode`] for `notifications`; [`parked`] and [`dead`] add what those topics carry on
 //! top: the original position and the reason; [`run`] is several of one recipient parked at once; [`outcomes`] is what
-//! stands on the topic of that name.
+//! stands on the topic of that name; [`task`] is what a record says of the task it asks for.
 
 pub mod dead;
 mod headers;
 pub mod outcomes;
 pub mod parked;
 pub mod run;
+pub mod task;
 
 use bytes::Bytes;
 
@@ -19,11 +20,13 @@ pub use headers::{MalformedRecord, Notes};
 use crate::log::Entry;
 use crate::notification::Notification;
 
-/// What a record asks for (`ce_kind`).
+/// What a record asks for (`ce_kind`, and whether there is a `ce_task`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Deliver it.
     Notification,
+    /// Enrich it; what comes of that is delivered.
+    Enrichment,
     /// Run a task.
     Task,
 }

@@ -1,7 +1,8 @@
-//! The store port: what could not be delivered yet, what never can, and who may produce. Postgres in production, SQLite
-//! in one process.
+//! The store port: what could not be delivered yet, what never can, who may produce, and what tasks need. Postgres
+//! in production, SQLite in one process.
 //!
-//! Narrow traits: [`Inbox`], [`DeadLetters`], [`DeadReview`], [`Requeues`], [`ApiKeys`], [`Migrate`]. [`contract`] is the
+//! Narrow traits: [`Inbox`], [`DeadLetters`], [`DeadReview`], [`Requeues`], [`ApiKeys`], [`TaskRuns`], [`TaskReview`],
+//! [`Modules`], [`Bindings`], [`Schedules`], [`Leases`], [`KeyValues`], [`Migrate`]. [`contract`] is the
 //! suite that every adapter passes. Every call returns within the adapter's deadline.
 
 mod columns;
@@ -10,14 +11,23 @@ mod dead;
 mod dead_columns;
 mod failure;
 mod metrics;
+mod modules;
 pub mod postgres;
+mod schedules;
 pub mod sqlite;
+mod tasks;
 
 use async_trait::async_trait;
 
 pub use dead::{
     DeadChange, DeadFilter, DeadLetter, DeadLetters, DeadReview, DeadRow, DeadState, DeadSummary, Requested,
     Requeues, Settled,
+};
+pub use modules::{AliasRow, BindingRow, Bindings, EntryName, ModuleRow, Modules};
+pub use schedules::{Expected, KeyValues, Leases, ScheduleRow, Schedules, Written};
+pub use tasks::{
+    Begun, DueTask, Effort, Finish, Hold, Lease, NewTask, Renewed, TaskChange, TaskFilter, TaskKey,
+    TaskReview, TaskRuns, TaskStep, TaskSummary,
 };
 
 use crate::clock::Timestamp;

@@ -86,7 +86,7 @@ fn row(fetched: &Fetched) -> DeadRow {
         time: fetched.timestamp,
         notification: record::id(&entry).and_then(|id| NotificationId::parse(id).ok()),
         cut,
-        requeueable: !cut && matches!(record::decode(&entry), Ok((Kind::Notification, _))),
+        requeueable: !cut && matches!(record::decode(&entry), Ok((Kind::Notification | Kind::Enrichment, _))),
         headers: entry.headers,
         payload: entry.payload,
     }

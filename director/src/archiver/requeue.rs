@@ -134,8 +134,10 @@ fn entry(letter: DeadLetter, now: Timestamp) -> Result<Entry, Settled> {
     let DeadLetter { summary, headers, payload } = letter;
     let entry = Entry { key: summary.key.into(), headers, payload };
     match record::decode(&entry) {
-        Ok((Kind::Notification, notification)) if notification.is_expired(now) => Err(Settled::Expired),
-        Ok((Kind::Notification, _)) => Ok(entry),
+        Ok((Kind::Notification | Kind::Enrichment, notification)) if notification.is_expired(now) => {
+            Err(Settled::Expired)
+        }
+        Ok((Kind::Notification | Kind::Enrichment, _)) => Ok(entry),
         Ok((Kind::Task, _)) | Err(_) => Err(Settled::Unfit),
     }
 }

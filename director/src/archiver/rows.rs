@@ -96,7 +96,7 @@ fn read(copy: &Entry, partition: PartitionId) -> Result<StoredRow, String> {
     }
     match kind {
         Kind::Notification => Ok(StoredRow { position, notification }),
-        Kind::Task => Err("a task cannot be stored for a client".into()),
+        Kind::Enrichment | Kind::Task => Err("what is for the executor cannot be stored for a client".into()),
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use wasmtime::Engine;
 
 pub(super) use self::code::Code;
-use super::digest::Digest;
+use shared::digest::Digest;
 
 const SUFFIX: &str = ".compiled";
 

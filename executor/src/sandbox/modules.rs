@@ -11,12 +11,12 @@ use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
 use super::artefacts::{Artefacts, Code};
-use super::digest::Digest;
 use super::failure::{Class, Failure};
 use super::grants::Interfaces;
 use super::guest::Guest;
 use super::{command, component};
 use crate::config::ModuleSettings;
+use shared::digest::Digest;
 
 /// Where modules come from.
 #[async_trait]

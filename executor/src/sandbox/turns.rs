@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::digest::Digest;
 use super::failure::Failure;
 use crate::config::TurnSettings;
+use shared::digest::Digest;
 
 /// The turns of this process.
 #[derive(Debug)]

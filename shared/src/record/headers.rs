@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::Kind;
+use super::{Kind, task};
 use crate::clock::{InvalidTimestamp, Timestamp};
 use crate::log::Headers;
 use crate::name::InvalidName;
@@ -21,7 +21,7 @@ const RECIPIENT: &str = "ce_recipient";
 const TENANT: &str = "ce_tenant";
 const EXPIRES: &str = "ce_expires";
 const URGENCY: &str = "ce_urgency";
-const KIND: &str = "ce_kind";
+pub(super) const KIND: &str = "ce_kind";
 const METADATA: &str = "ce_metadata";
 const TRACE_PARENT: &str = "traceparent";
 const TRACE_STATE: &str = "tracestate";
@@ -150,6 +150,7 @@ pub(super) fn read(
         Some("task") => Kind::Task,
         Some(_) => return Err(MalformedRecord::Value(KIND, "is neither notification nor task".into())),
     };
+    let asks = task::kind(asks, notes.get(task::TASK)?.is_some());
     let notification = Notification {
         id,
         recipient,
