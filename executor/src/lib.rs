@@ -4,6 +4,7 @@
 //! the service starts, is ready, and stops like the others, so that a deployment can hold its place; it joins no consumer
 //! group, so that nothing waits for it. A record of kind `task` is dead-lettered by the director, which says so.
 
+pub mod builtins;
 mod config;
 mod error;
 pub mod sandbox;

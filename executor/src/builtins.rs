@@ -1,0 +1,60 @@
+//! Modules that come with the executor, in its binary: every tenant has them, under `name@builtin`, and under the plain name
+//! while it has no module of its own that is called so.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use shared::digest::Digest;
+use shared::task::ModuleName;
+
+/// The version that every one of them has.
+pub const VERSION: &str = "builtin";
+
+/// A module in the binary.
+#[derive(Clone, Copy, Debug)]
+pub struct Builtin {
+    /// What it is called.
+    pub name: &'static str,
+    /// A component or a command.
+    pub wasm: &'static [u8],
+    /// Its grants, its limits, the schema of its input and what it is for: the JSON object that `docs/TASKS.md` describes.
+    pub settings: &'static str,
+}
+
+/// All of them, by name.
+pub static ALL: &[Builtin] = &[];
+
+/// The digests of all, in the same order: computed once, when somebody asks first.
+static DIGESTS: LazyLock<Vec<Digest>> =
+    LazyLock::new(|| ALL.iter().map(|builtin| Digest::of(builtin.wasm)).collect());
+
+static BY_DIGEST: LazyLock<HashMap<Digest, &'static Builtin>> =
+    LazyLock::new(|| DIGESTS.iter().copied().zip(ALL).collect());
+
+/// The one of this name, and the digest of its bytes.
+#[must_use]
+pub fn find(name: &ModuleName) -> Option<(Digest, &'static Builtin)> {
+    let at = ALL.iter().position(|builtin| builtin.name == name.as_str())?;
+    Some((DIGESTS[at], &ALL[at]))
+}
+
+/// The bytes of this digest, if they are in the binary.
+#[must_use]
+pub fn bytes(digest: &Digest) -> Option<&'static [u8]> {
+    BY_DIGEST.get(digest).map(|builtin| builtin.wasm)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_found_by_its_name_and_by_its_digest() {
+        for builtin in ALL {
+            let (digest, found) = find(&ModuleName::parse(builtin.name).unwrap()).unwrap();
+            assert_eq!((found.name, digest), (builtin.name, Digest::of(builtin.wasm)));
+            assert_eq!(bytes(&digest), Some(builtin.wasm));
+        }
+        assert!(find(&ModuleName::parse("none").unwrap()).is_none());
+    }
+}
