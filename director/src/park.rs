@@ -155,7 +155,6 @@ fn reencode(letter: &DeadLetter, entry: &Entry) -> Entry {
     let detail = format!("{} ({} bytes, cut to fit)", letter.reason.detail(), letter.entry.size_bytes());
     let reason = match &letter.reason {
         DeadReason::Malformed(_) => DeadReason::Malformed(detail),
-        DeadReason::Unsupported(_) => DeadReason::Unsupported(detail),
         DeadReason::TooLarge(_) => DeadReason::TooLarge(detail),
         DeadReason::Misplaced | DeadReason::Rejected(_) => letter.reason.clone(),
     };

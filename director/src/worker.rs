@@ -36,7 +36,7 @@ use crate::metrics;
 use crate::offsets::{Ticket, Tracker};
 use crate::park::Parker;
 use crate::ranked::Ranked;
-use crate::routing::{self, DeadLetter, Record, Source, Undeliverable};
+use crate::routing::{self, DeadLetter, Record, Routed, Source, Undeliverable};
 use calls::{Done, Question};
 use endings::{Ending, Endings, Haste};
 use outbox::Outbox;
@@ -189,11 +189,12 @@ impl Worker {
             return;
         };
         match routing::route(fetched, ticket, self.source) {
-            Ok(mut record) => {
+            Routed::Deliver(mut record) => {
                 self.spans.begin(&mut record);
-                self.step(Input::Taken(Arc::new(record)));
+                self.step(Input::Taken(Arc::from(record)));
             }
-            Err(letter) => self.burying.push(*letter),
+            Routed::HandOver(record) => self.record_ended(&record, End::HandedOver),
+            Routed::Bury(letter) => self.burying.push(*letter),
         }
     }
 
@@ -283,7 +284,7 @@ impl Worker {
         match end {
             // Its copy on another topic says where it stood.
             End::Parked | End::DeadLettered => self.finish(record.ticket),
-            End::Acknowledged | End::Expired => {
+            End::Acknowledged | End::Expired | End::HandedOver => {
                 let (offset, id) = (record.position.offset, record.notification.id.clone());
                 let ending =
                     Ending { ticket: record.ticket, outcome: Outcome { offset, id, end, time: now } };

@@ -13,6 +13,8 @@ pub enum End {
     Expired,
     /// It is durable on `dead`.
     DeadLettered,
+    /// It is for the executor, whose own groups keep it until it is done.
+    HandedOver,
 }
 
 impl End {
@@ -24,6 +26,7 @@ impl End {
             Self::Parked => "parked",
             Self::Expired => "expired",
             Self::DeadLettered => "dead_lettered",
+            Self::HandedOver => "handed_over",
         }
     }
 }
@@ -69,8 +72,6 @@ pub enum DeadReason {
     Misplaced,
     /// A client refused it.
     Rejected(Rejection),
-    /// Its kind is one this version does not deliver.
-    Unsupported(String),
     /// It is larger than what may be published, and with it than what the parts hand each other; the text says by how much.
     TooLarge(String),
 }
@@ -83,7 +84,6 @@ impl DeadReason {
             Self::Malformed(_) => "malformed",
             Self::Misplaced => "misplaced",
             Self::Rejected(rejection) => rejection.as_str(),
-            Self::Unsupported(_) => "unsupported",
             Self::TooLarge(_) => "too_large",
         }
     }
@@ -92,7 +92,7 @@ impl DeadReason {
     #[must_use]
     pub fn detail(&self) -> &str {
         match self {
-            Self::Malformed(detail) | Self::Unsupported(detail) | Self::TooLarge(detail) => detail,
+            Self::Malformed(detail) | Self::TooLarge(detail) => detail,
             Self::Misplaced => "the record stands in another partition than its key's",
             Self::Rejected(_) => "the client refused the notification",
         }
