@@ -1,14 +1,14 @@
 //! The first decision about a fetched record: a notification that belongs here and goes to its lane, or a dead letter.
 //! Pure; the worker calls it for every record it takes.
 
+use shared::group::offsets::Ticket;
 use shared::log::{Entry, Fetched};
 use shared::notification::Notification;
 use shared::outcome::DeadReason;
 use shared::position::{Epoch, Position};
+use shared::record::dead::Letter;
 use shared::record::{self, Kind};
 use shared::topic::partition_of;
-
-use crate::offsets::Ticket;
 
 /// A record on its way: decoded for the link, and as it stood on the log for `parked` and `dead`. Both share the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,17 +25,6 @@ pub struct Record {
     pub entry: Entry,
 }
 
-/// What goes to `dead`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// Where the record stands on `notifications`.
-    pub position: Position,
-    /// The record.
-    pub entry: Entry,
-    /// Why it can never be delivered.
-    pub reason: DeadReason,
-}
-
 /// A record that can never be delivered, and its place in the tracker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undeliverable {
@@ -44,14 +33,14 @@ pub struct Undeliverable {
     /// What it weighs against the byte limit.
     pub size_bytes: usize,
     /// What becomes of it.
-    pub letter: DeadLetter,
+    pub letter: Letter,
 }
 
 impl Undeliverable {
     /// A record that was deliverable until `reason` was found.
     #[must_use]
     pub fn of(record: &Record, reason: DeadReason) -> Self {
-        let letter = DeadLetter { position: record.position, entry: record.entry.clone(), reason };
+        let letter = Letter { position: record.position, entry: record.entry.clone(), reason };
         Self { ticket: record.ticket, size_bytes: record.size_bytes, letter }
     }
 }
@@ -100,23 +89,19 @@ pub fn route(fetched: Fetched, ticket: Ticket, source: Source) -> Routed {
         }
         Err(malformed) => DeadReason::Malformed(malformed.to_string()),
     };
-    Routed::Bury(Box::new(Undeliverable {
-        ticket,
-        size_bytes,
-        letter: DeadLetter { position, entry, reason },
-    }))
+    Routed::Bury(Box::new(Undeliverable { ticket, size_bytes, letter: Letter { position, entry, reason } }))
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use shared::group::offsets::Tracker;
     use shared::position::PartitionId;
     use shared::record::task;
     use shared::task::{Enrichment, ModuleRef, OnTimeout, Order, Origin};
 
     use super::*;
-    use crate::offsets::Tracker;
     use crate::testing::notification;
 
     fn fetched(entry: Entry, partition: PartitionId) -> Fetched {

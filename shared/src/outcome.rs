@@ -74,6 +74,13 @@ pub enum DeadReason {
     Rejected(Rejection),
     /// It is larger than what may be published, and with it than what the parts hand each other; the text says by how much.
     TooLarge(String),
+    /// It asks for a task, which failed for good.
+    Task {
+        /// The failure's code, see `docs/TASKS.md`.
+        code: &'static str,
+        /// What more there is to say.
+        detail: String,
+    },
 }
 
 impl DeadReason {
@@ -85,6 +92,7 @@ impl DeadReason {
             Self::Misplaced => "misplaced",
             Self::Rejected(rejection) => rejection.as_str(),
             Self::TooLarge(_) => "too_large",
+            Self::Task { code, .. } => code,
         }
     }
 
@@ -92,7 +100,7 @@ impl DeadReason {
     #[must_use]
     pub fn detail(&self) -> &str {
         match self {
-            Self::Malformed(detail) | Self::TooLarge(detail) => detail,
+            Self::Malformed(detail) | Self::TooLarge(detail) | Self::Task { detail, .. } => detail,
             Self::Misplaced => "the record stands in another partition than its key's",
             Self::Rejected(_) => "the client refused the notification",
         }

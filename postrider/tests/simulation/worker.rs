@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use postrider_director::lane::{Input, Lanes, Output, Run};
-use postrider_director::offsets::{Ticket, Tracker};
 use postrider_director::routing::{self, Routed, Source, Undeliverable};
 use rand::Rng as _;
 use shared::clock::Timestamp;
 use shared::delivery::{NodeId, SessionId, Verdict};
+use shared::group::offsets::{Ticket, Tracker};
 use shared::log::Fetched;
 use shared::outcome::End;
 use shared::recipient::Recipient;
