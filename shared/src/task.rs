@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_every_executor_brings_along_is_named_by_its_version() {
-        let is_builtin = |text| ModuleRef::parse(text).unwrap().is_builtin();
+        let is_builtin = |text: &str| ModuleRef::parse(text).unwrap().is_builtin();
         assert!(BUILTINS.iter().all(|name| is_builtin(&format!("{name}@{BUILTIN}"))));
         for other in ["sum", "sum@live", "total@builtin"] {
             assert!(!is_builtin(other), "{other}");
