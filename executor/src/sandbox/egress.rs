@@ -2,7 +2,6 @@
 //! along a redirect, never without a limit. The port through which names become addresses is here, too.
 
 mod address;
-mod allow;
 mod body;
 mod send;
 
@@ -15,10 +14,10 @@ use http::Method;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 pub use self::address::{InvalidNetwork, Network};
-pub use self::allow::{AllowList, InvalidOrigin};
 use self::send::Way;
 use super::failure::Failure;
 use crate::config::EgressSettings;
+pub use shared::task::origins::{AllowList, InvalidOrigin};
 
 /// Finds the addresses of a host.
 #[async_trait]

@@ -4,16 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::egress::AllowList;
-
-/// Whom a module may publish to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Publish {
-    /// The recipient of its input: whoever is told anyway.
-    #[default]
-    SameRecipient,
-    /// Any recipient of the input's tenant.
-    Tenant,
-}
+pub use shared::task::settings::Publish;
 
 /// What a module may. The default is nothing but to answer the recipient of its input.
 #[derive(Clone, Debug, Default)]

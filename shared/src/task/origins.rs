@@ -1,4 +1,4 @@
-//! The origins a module may send requests to. Pure.
+//! The origins a module may send requests to: read when its settings are taken, and asked before each request. Pure.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use http::Uri;
 
 /// How a request goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scheme {
+pub enum Scheme {
     /// In the clear, where the allow-list says so.
     Http,
     /// Over TLS.
@@ -14,7 +14,9 @@ pub(crate) enum Scheme {
 }
 
 impl Scheme {
-    pub(super) fn of(uri: &Uri) -> Option<Self> {
+    /// That of `uri`, if it has one of these.
+    #[must_use]
+    pub fn of(uri: &Uri) -> Option<Self> {
         match uri.scheme_str()? {
             "http" => Some(Self::Http),
             "https" => Some(Self::Https),
@@ -22,7 +24,9 @@ impl Scheme {
         }
     }
 
-    pub(super) const fn port(self) -> u16 {
+    /// The port when none is named.
+    #[must_use]
+    pub const fn port(self) -> u16 {
         match self {
             Self::Http => 80,
             Self::Https => 443,
@@ -74,7 +78,8 @@ impl AllowList {
     }
 
     /// Whether a request may go there. `host` is in lower case.
-    pub(super) fn allows(&self, scheme: Scheme, host: &str, port: u16) -> bool {
+    #[must_use]
+    pub fn allows(&self, scheme: Scheme, host: &str, port: u16) -> bool {
         self.0.iter().any(|origin| origin.scheme == scheme && origin.port == port && origin.host.is(host))
     }
 }
