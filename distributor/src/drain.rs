@@ -51,6 +51,12 @@ impl Drain {
         self.deletes.put(recipient, cursor);
     }
 
+    /// A session found nothing stored, and wants its flag cleared at `version`: answers whether that may be done at once.
+    /// Otherwise it is asked for when what is stored behind its client is deleted.
+    pub(crate) fn may_clear(&self, recipient: &Recipient, session: SessionId, version: u64) -> bool {
+        !self.deletes.put_behind(recipient, (session, version))
+    }
+
     /// A client refused this for good. Nothing of its recipient is deleted before it stands on `dead`.
     pub(crate) fn reject(&self, position: Position, notification: Arc<Notification>, rejection: Rejection) {
         self.deletes.hold(&notification.recipient);

@@ -1,10 +1,11 @@
 //! Deletes what clients acknowledged, in batches, the highest cursor of a recipient standing for the lower ones.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use rand::Rng as _;
+use shared::delivery::SessionId;
 use shared::position::Cursor;
 use shared::recipient::Recipient;
 use shared::retry::Backoff;
@@ -16,10 +17,18 @@ use crate::config::StoreLimits;
 use crate::hub::{Hub, lock};
 use crate::metrics;
 
+/// The flag of a session's recipient, by the version that it is cleared at.
+pub(super) type Clear = (SessionId, u64);
+
 /// Deletions that wait, one per recipient.
 #[derive(Debug)]
 pub(super) struct Deletes {
     waiting: Mutex<HashMap<Recipient, Cursor>>,
+    /// Recipients whose deletion is under way.
+    flying: Mutex<HashSet<Recipient>>,
+    /// Flags to be cleared once what is stored of their recipient is deleted. A node that dies in between leaves a flag
+    /// that says too much, which the next session clears; the other way round it would leave rows that nobody looks for.
+    behind: Mutex<HashMap<Recipient, Vec<Clear>>>,
     /// Recipients of whom something waits to be dead-lettered, and how much: their rows stay until it is.
     held: Mutex<HashMap<Recipient, usize>>,
     filled: Notify,
@@ -28,12 +37,33 @@ pub(super) struct Deletes {
 
 impl Deletes {
     pub(super) fn new(most: usize) -> Self {
-        Self { waiting: Mutex::default(), held: Mutex::default(), filled: Notify::new(), most }
+        Self {
+            waiting: Mutex::default(),
+            flying: Mutex::default(),
+            behind: Mutex::default(),
+            held: Mutex::default(),
+            filled: Notify::new(),
+            most,
+        }
+    }
+
+    /// Keeps `clear` until what is to be deleted of `recipient` is, and answers whether anything is.
+    pub(super) fn put_behind(&self, recipient: &Recipient, clear: Clear) -> bool {
+        let waiting = lock(&self.waiting);
+        if !waiting.contains_key(recipient) && !lock(&self.flying).contains(recipient) {
+            return false;
+        }
+        let mut behind = lock(&self.behind);
+        let clears = behind.entry(recipient.clone()).or_default();
+        // A session asks again when it has read a newer version.
+        clears.retain(|(session, _version)| *session != clear.0);
+        clears.push(clear);
+        true
     }
 
     /// Puts one in. Beyond the bound it is given up: the rows stay until the recipient acknowledges more, and a client
-    /// that comes with its cursor is not sent them again.
-    pub(super) fn put(&self, recipient: &Recipient, cursor: Cursor) {
+    /// that comes with its cursor is not sent them again. Answers whether it is in.
+    pub(super) fn put(&self, recipient: &Recipient, cursor: Cursor) -> bool {
         let mut waiting = lock(&self.waiting);
         if let Some(known) = waiting.get_mut(recipient) {
             if (known.epoch, known.next) < (cursor.epoch, cursor.next) {
@@ -44,7 +74,9 @@ impl Deletes {
             self.filled.notify_one();
         } else {
             metrics::given_up("delete", 1);
+            return false;
         }
+        true
     }
 
     pub(super) fn len(&self) -> usize {
@@ -71,7 +103,33 @@ impl Deletes {
         let held = lock(&self.held);
         let free = waiting.keys().filter(|recipient| !held.contains_key(*recipient));
         let recipients: Vec<Recipient> = free.take(max).cloned().collect();
+        lock(&self.flying).extend(recipients.iter().cloned());
         recipients.into_iter().filter_map(|recipient| waiting.remove_entry(&recipient)).collect()
+    }
+
+    /// What was [taken](Self::take) is deleted; answers the flags that may be cleared now.
+    fn done(&self, deleted: &[(Recipient, Cursor)]) -> Vec<Clear> {
+        let waiting = lock(&self.waiting);
+        let mut flying = lock(&self.flying);
+        let mut behind = lock(&self.behind);
+        let mut clears = Vec::new();
+        for (recipient, _cursor) in deleted {
+            flying.remove(recipient);
+            if !waiting.contains_key(recipient) {
+                clears.extend(behind.remove(recipient).into_iter().flatten());
+            }
+        }
+        clears
+    }
+
+    /// What was [taken](Self::take) is not deleted. A flag behind what is given up stays as it is.
+    fn put_back(&self, taken: &[(Recipient, Cursor)]) {
+        for (recipient, cursor) in taken {
+            if !self.put(recipient, *cursor) {
+                lock(&self.behind).remove(recipient);
+            }
+            lock(&self.flying).remove(recipient);
+        }
     }
 
     async fn filled(&self) {
@@ -99,11 +157,11 @@ pub(crate) async fn run(hub: Arc<Hub>, inbox: Arc<dyn Inbox>, limits: StoreLimit
             () = shutdown.begun() => break,
             () = tokio::time::sleep(pause) => {}
         }
-        failures = if delete(deletes, &*inbox, limits.batch).await { 0 } else { failures.saturating_add(1) };
+        failures = if delete(&hub, &*inbox, limits.batch).await { 0 } else { failures.saturating_add(1) };
     }
     // Once more for each, and no longer: what stays is deleted with what the recipient acknowledges next.
     for _batch in 0..deletes.len().div_ceil(limits.batch) {
-        if !delete(deletes, &*inbox, limits.batch).await {
+        if !delete(&hub, &*inbox, limits.batch).await {
             break;
         }
     }
@@ -111,18 +169,22 @@ pub(crate) async fn run(hub: Arc<Hub>, inbox: Arc<dyn Inbox>, limits: StoreLimit
 }
 
 /// One batch; what fails is put back.
-async fn delete(deletes: &Deletes, inbox: &dyn Inbox, batch: usize) -> bool {
+async fn delete(hub: &Hub, inbox: &dyn Inbox, batch: usize) -> bool {
+    let deletes = &hub.drain.deletes;
     let acknowledged = deletes.take(batch);
     if acknowledged.is_empty() {
         return true;
     }
     match inbox.delete(&acknowledged).await {
-        Ok(()) => true,
+        Ok(()) => {
+            for (session, version) in deletes.done(&acknowledged) {
+                hub.presence.ask_clear(session, version);
+            }
+            true
+        }
         Err(error) => {
             super::note(&error);
-            for (recipient, cursor) in &acknowledged {
-                deletes.put(recipient, *cursor);
-            }
+            deletes.put_back(&acknowledged);
             false
         }
     }

@@ -99,7 +99,11 @@ impl Hub {
                 self.presence.ask_end(cell.partition(), cell.id(), core.end_asked);
             }
             Output::ReadFlag => self.presence.ask_flag(cell.id()),
-            Output::ClearFlag { version } => self.presence.ask_clear(cell.id(), version),
+            Output::ClearFlag { version } => {
+                if self.drain.may_clear(cell.recipient(), cell.id(), version) {
+                    self.presence.ask_clear(cell.id(), version);
+                }
+            }
             Output::ReadPage { from, limit } => self.drain.ask_page(cell.id(), from, limit),
             Output::Delete(cursor) => self.drain.ask_delete(cell.recipient(), cursor),
             Output::Reject { position, notification, rejection } => {

@@ -119,6 +119,9 @@ pub(crate) struct Store {
     /// Pages that were asked for, and how often how far the store is archived.
     pub(crate) pages: AtomicUsize,
     pub(crate) looks: AtomicUsize,
+    /// Whether deletions alone fail, and how many were tried.
+    pub(crate) keeps_rows: AtomicBool,
+    pub(crate) deletions: AtomicUsize,
     rows: Mutex<BTreeMap<Recipient, BTreeMap<Position, StoredRow>>>,
     archived: Mutex<BTreeMap<PartitionId, u64>>,
 }
@@ -203,6 +206,10 @@ impl Inbox for Store {
 
     async fn delete(&self, acknowledged: &[(Recipient, Cursor)]) -> Result<(), store::Error> {
         self.check()?;
+        self.deletions.fetch_add(1, Ordering::SeqCst);
+        if self.keeps_rows.load(Ordering::SeqCst) {
+            return Err(store::Error::Unavailable(None));
+        }
         for (recipient, cursor) in acknowledged {
             if let Some(rows) = self.rows().get_mut(recipient) {
                 rows.retain(|position, _| !cursor.covers(*position));

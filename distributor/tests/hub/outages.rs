@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use postrider_distributor::session::{Frame, State};
-use shared::registry::{Flags as _, Routes as _};
+use shared::registry::{Flag, Flags as _, Routes as _};
 
 use crate::engines::{Log, PARTITIONS, Registry, Store};
 use crate::node::{PATIENCE, Running, notifications, quick, recipient, row, until};
@@ -71,6 +71,34 @@ async fn without_a_registry_clients_are_welcomed_and_given_what_is_stored() {
     node.registry.away.store(false, Ordering::SeqCst);
     until_routed(&node, "alice").await;
     until("the session is live", || handle.acknowledge(2).is_ok() && handle.state() == State::Live).await;
+}
+
+#[tokio::test]
+async fn a_flag_is_cleared_only_when_what_is_behind_the_client_is_deleted() {
+    let node = Running::start().await;
+    let alice = recipient("alice");
+    let row = row(&node.hub, &alice, 0);
+    let flag = async || {
+        let asked = [(alice.clone(), row.position.partition)];
+        node.registry.inner.read(&asked).await.unwrap().remove(0).flag
+    };
+    node.store.put(row.clone());
+    node.store.archive_upto(1);
+    node.log.parked_end.store(1, Ordering::SeqCst);
+    node.registry.inner.mark(&[(alice.clone(), 1)]).await.unwrap();
+    node.registry.inner.advance(row.position.partition, None, 1).await.unwrap();
+    node.store.keeps_rows.store(true, Ordering::SeqCst);
+    let handle = node.open(&alice);
+    assert_eq!(notifications(&handle, 1).await, [(1, 0)]);
+    handle.acknowledge(1).unwrap();
+    until("deletions are tried", || node.store.deletions.load(Ordering::SeqCst) >= 3).await;
+    assert_ne!(flag().await, Flag::Clean, "a node that dies now leaves a row that nobody looks for");
+    node.store.keeps_rows.store(false, Ordering::SeqCst);
+    let begun = tokio::time::Instant::now();
+    while flag().await != Flag::Clean {
+        assert!(begun.elapsed() < PATIENCE, "the flag is never cleared");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]
