@@ -20,7 +20,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use self::admin::Admin;
-use self::client::{Names, found};
+use self::client::Names;
 use self::commits::Groups;
 use self::ends::Asker;
 use self::member::Member;
@@ -52,7 +52,7 @@ impl Log {
     pub async fn connect(log: &LogSettings, kafka: &KafkaSettings) -> Result<Arc<Self>, Error> {
         let names = Names::of(log);
         let asker = Arc::new(Asker::new(kafka, names.clone())?);
-        let partitions = asker.find().await?;
+        let partitions = asker.find(&Topic::ALL).await?;
         let producer = Producer::new(log, kafka)?;
         let (readers, groups) = (Arc::new(Readers::new(log, kafka)), Groups::new(log, kafka));
         let (log, kafka) = (log.clone(), kafka.clone());
@@ -77,8 +77,7 @@ impl Appender for Log {
 #[async_trait]
 impl Subscriber for Log {
     async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Consumer>, Error> {
-        let states = self.asker.states().await?;
-        found(&self.names, &states, &[topic])?;
+        self.asker.find(&[topic]).await?;
         let member = Member::join(&self.log, &self.kafka, self.names.get(topic), group)?;
         Ok(Box::new(member))
     }

@@ -19,6 +19,8 @@ use crate::topic::Topic;
 /// A partition whose leader just changed is asked for again so often at most, in a round, with this pause.
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long a topic may take to be known to a broker that did not make it.
+const SETTLES: Duration = Duration::from_secs(5);
 /// Most requests that wait for the next round.
 const MOST_WAITING: usize = 200_000;
 
@@ -48,16 +50,25 @@ impl Asker {
     }
 
     /// How the topics stand.
-    pub(super) async fn states(self: &Arc<Self>) -> Result<Counts, Error> {
+    async fn states(self: &Arc<Self>) -> Result<Counts, Error> {
         let asker = Arc::clone(self);
         let asked =
             tokio::task::spawn_blocking(move || counts(asker.client.client(), &asker.names, asker.patience));
         asked.await.map_err(|error| Error::Unavailable(Some(error.into())))?
     }
 
-    /// The number of partitions of every topic.
-    pub(super) async fn find(self: &Arc<Self>) -> Result<u32, Error> {
-        found(&self.names, &self.states().await?, &Topic::ALL)
+    /// The number of partitions of `wanted`. A topic that was just made is not known to every broker at once, so one that
+    /// is missing is asked for again for [`SETTLES`].
+    pub(super) async fn find(self: &Arc<Self>, wanted: &[Topic]) -> Result<u32, Error> {
+        let deadline = Instant::now() + SETTLES;
+        loop {
+            let states = self.states().await?;
+            let all = wanted.iter().all(|topic| states[*topic as usize].is_some());
+            if all || Instant::now() >= deadline {
+                return found(&self.names, &states, wanted);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Where the partition begins.
