@@ -87,8 +87,12 @@ impl Producer {
             .set("socket.timeout.ms", millis(kafka.request_timeout_ms))
             .set("message.max.bytes", most.to_string())
             .set("batch.size", most.min(1_000_000).to_string())
-            // The bound is kept here, where headers count too; this is a second fence.
-            .set("queue.buffering.max.kbytes", kafka.queue_kbytes.to_string())
+            // The bound is kept here, where headers count too. The library's own must never be the one that refuses: it
+            // counts a record until some time after its answer.
+            .set(
+                "queue.buffering.max.kbytes",
+                kafka.queue_kbytes.saturating_mul(2).min(2_147_483_647).to_string(),
+            )
             .set("queue.buffering.max.messages", "0");
         let current = RwLock::new(config.create_with_context(Deliveries).map_err(failed)?);
         Ok(Self {
