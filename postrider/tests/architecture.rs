@@ -27,7 +27,7 @@ const PURE: &[&str] = &[
     "director/src/lane",
     "director/src/ranked.rs",
     "director/src/routing.rs",
-    "director/src/offsets.rs",
+    "shared/src/group/offsets.rs",
     "director/src/archiver/marking.rs",
     "director/src/archiver/reading.rs",
     "director/src/reconciler/account.rs",
