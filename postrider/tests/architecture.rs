@@ -37,6 +37,7 @@ const PURE: &[&str] = &[
     "distributor/src/protocol",
     "executor/src/sandbox/attempt.rs",
     "shared/src/digest.rs",
+    "shared/src/store/task_rules.rs",
     "shared/src/task.rs",
     "shared/src/task",
     "executor/src/sandbox/failure.rs",
