@@ -28,6 +28,14 @@ simulate *arguments:
 bench-sandbox:
     cargo bench --locked --workspace --bench attempt
 
+# Builds the built-in modules and the examples of tasks, from source to the bytes that are committed
+modules:
+    scripts/modules
+
+# Builds them again somewhere else, and fails unless the bytes are the same
+modules-check:
+    scripts/modules --check
+
 # Breaks the code on purpose, patch by patch of mutants/, and demands that a test notices each
 mutants *names:
     scripts/mutants {{names}}

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use shared::admin::{Readiness, Ready};
 use shared::clock::Clock;
-use shared::group::{self, Group};
 use shared::log::{Appender, Commits, Ends, Reader, Subscriber};
 use shared::registry::{Flags, Nodes, Routes};
 use shared::shutdown::Shutdown;
@@ -13,6 +12,7 @@ use shared::topic::Topic;
 
 use crate::archiver::Archiver;
 use crate::config::Config;
+use crate::consumer::{self, Group};
 use crate::error::Error;
 use crate::forward::Forwarder;
 use crate::lookups::Lookups;
@@ -142,7 +142,6 @@ impl Service {
             limits: config.in_flight(),
             drain: config.drain_ms,
             backoff,
-            counts: metrics::COUNTS,
         };
         let workers = Workers(Arc::new(Desk {
             config: config.clone(),
@@ -159,7 +158,7 @@ impl Service {
         let groups = async {
             let closing = forwarder.close_on_drop();
             let directing = async {
-                let result = group::run(group, subscriber, &workers, || joined("director"), &stop).await;
+                let result = consumer::run(group, subscriber, &workers, || joined("director"), &stop).await;
                 stop.begin();
                 result
             };
@@ -167,7 +166,7 @@ impl Service {
             let (directed, archived, ()) =
                 tokio::join!(directing, archiver.run(&config, subscriber, joined, &stop), reconciling);
             drop(closing);
-            directed.map_err(Error::from).and(archived)
+            directed.and(archived)
         };
         let unready = async {
             stop.begun().await;

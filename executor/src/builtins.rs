@@ -21,8 +21,27 @@ pub struct Builtin {
     pub settings: &'static str,
 }
 
+/// A command of `modules/`, which needs no grant: what it is configured with comes with its input.
+macro_rules! command {
+    ($name:literal, $description:literal) => {
+        Builtin {
+            name: $name,
+            wasm: include_bytes!(concat!("../../modules/dist/", $name, ".wasm")),
+            settings: concat!("{\"description\":\"", $description, "\"}"),
+        }
+    };
+}
+
 /// All of them, by name.
-pub static ALL: &[Builtin] = &[];
+pub static ALL: &[Builtin] = &[
+    command!("digest", "one notification that sums up the items of an array"),
+    command!("echo", "the input back"),
+    command!("enrich", "adds fields to content and metadata"),
+    command!("filter", "passes its input on, or not, by conditions"),
+    command!("sum", "adds the numbers of an array"),
+    command!("template", "a text, or JSON, made of a template and the input's values"),
+    command!("transform", "JSON content in another shape"),
+];
 
 /// The digests of all, in the same order: computed once, when somebody asks first.
 static DIGESTS: LazyLock<Vec<Digest>> =
@@ -46,7 +65,16 @@ pub fn bytes(digest: &Digest) -> Option<&'static [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use shared::task::settings::Settings;
+
     use super::*;
+
+    #[test]
+    fn the_settings_of_each_are_settings() {
+        for builtin in ALL {
+            assert!(Settings::parse(builtin.settings).unwrap().description.is_some(), "{}", builtin.name);
+        }
+    }
 
     #[test]
     fn each_is_found_by_its_name_and_by_its_digest() {

@@ -4,9 +4,6 @@ use std::sync::Arc;
 
 use futures_util::future::FutureExt as _;
 use shared::delivery::NodeId;
-use shared::group::offsets::Ticket;
-use shared::log::Placed;
-use shared::log::outlet::Taken;
 use shared::outcome::{DeadReason, End};
 use shared::recipient::Recipient;
 use tokio::time::Instant;
@@ -18,6 +15,8 @@ use crate::forward::{Link, Unreachable};
 use crate::lane::{Input, Run};
 use crate::lookups::Answer;
 use crate::metrics;
+use crate::offsets::Ticket;
+use crate::park::ParkedAt;
 use crate::routing::Undeliverable;
 
 /// What the registry is asked.
@@ -42,7 +41,7 @@ pub(super) struct Busy {
 #[derive(Debug)]
 pub(super) enum Done {
     Asked(Vec<Question>, Answer),
-    Parked(Vec<Run>, Vec<Vec<Taken>>),
+    Parked(Vec<Run>, Vec<Vec<ParkedAt>>),
     Buried(Vec<Undeliverable>),
     Told(Vec<Ticket>),
     Unregistered,
@@ -182,11 +181,11 @@ impl Worker {
                 for ((record, reason), answer) in answered {
                     let offset = record.position.offset;
                     self.step(match answer {
-                        Taken::At(Placed { offset: parked, .. }) => {
+                        ParkedAt::Offset(parked) => {
                             metrics::parked(reason);
                             Input::Parked { offset, parked }
                         }
-                        Taken::TooLarge => {
+                        ParkedAt::TooLarge => {
                             let why = "the record is too large to be parked";
                             Input::Unparkable(offset, DeadReason::TooLarge(why.into()))
                         }

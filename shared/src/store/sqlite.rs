@@ -4,7 +4,6 @@
 mod dead;
 mod inbox;
 mod keys;
-mod tasks;
 mod write;
 
 use std::future::Future;

@@ -6,22 +6,20 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::log::{Fetched, Progress};
-use crate::position::PartitionId;
+use shared::log::{Fetched, Progress};
+use shared::position::PartitionId;
 use tokio::sync::Notify;
 
-use super::Group;
+use crate::metrics;
 
 /// The bound.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Records.
-    pub records: usize,
-    /// Bytes of them.
-    pub bytes: usize,
+pub(crate) struct Limits {
+    pub(crate) records: usize,
+    pub(crate) bytes: usize,
     /// In hundredths of the bound: with no more than this in flight and nothing waiting, fetching goes on. Above what may
     /// stay in flight for as long as it likes, or who waits on the log would wait for it.
-    pub room_percent: usize,
+    pub(crate) room_percent: usize,
 }
 
 impl Limits {
@@ -31,10 +29,11 @@ impl Limits {
 }
 
 /// See the module.
-pub struct Intake {
-    group: Group,
+pub(crate) struct Intake {
+    group: &'static str,
     partition: PartitionId,
     progress: Arc<dyn Progress>,
+    limits: Limits,
     held: Mutex<Held>,
     arrived: Notify,
 }
@@ -60,10 +59,14 @@ impl Held {
 }
 
 impl Intake {
-    /// Nothing waits; the limits are those of `group`.
-    #[must_use]
-    pub fn new(group: Group, partition: PartitionId, progress: Arc<dyn Progress>) -> Self {
-        Self { group, partition, progress, held: Mutex::default(), arrived: Notify::new() }
+    pub(crate) fn new(
+        group: &'static str,
+        partition: PartitionId,
+        progress: Arc<dyn Progress>,
+        limits: Limits,
+    ) -> Self {
+        let (held, arrived) = (Mutex::default(), Notify::new());
+        Self { group, partition, progress, limits, held, arrived }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -72,29 +75,27 @@ impl Intake {
     }
 
     /// Takes what was fetched.
-    pub fn put(&self, fetched: Vec<Fetched>) {
+    pub(crate) fn put(&self, fetched: Vec<Fetched>) {
         let mut held = self.held();
         let bytes = fetched.iter().map(|record| record.entry.size_bytes()).sum::<usize>();
         held.records += fetched.len();
         held.bytes += bytes;
         held.waiting_bytes += bytes;
         held.waiting.extend(fetched);
-        if !held.paused
-            && (held.records >= self.group.limits.records || held.bytes >= self.group.limits.bytes)
-        {
+        if !held.paused && (held.records >= self.limits.records || held.bytes >= self.limits.bytes) {
             held.paused = true;
             self.progress.pause(self.partition);
-            (self.group.counts.paused)(self.group.name);
+            metrics::paused(self.group);
         }
         drop(held);
         self.arrived.notify_one();
     }
 
     /// Up to `limit` records that wait, as far as there is room; they are in flight from now on.
-    pub fn take(&self, limit: usize) -> Vec<Fetched> {
+    pub(crate) fn take(&self, limit: usize) -> Vec<Fetched> {
         let mut held = self.held();
         let mut taken = Vec::new();
-        while taken.len() < limit && held.has_room(self.group.limits) {
+        while taken.len() < limit && held.has_room(self.limits) {
             let Some(next) = held.waiting.pop_front() else { break };
             held.waiting_bytes -= next.entry.size_bytes();
             taken.push(next);
@@ -103,22 +104,19 @@ impl Intake {
     }
 
     /// Drops what waits. It counts as before: who takes nothing is sent nothing more.
-    pub fn drop_waiting(&self) {
+    pub(crate) fn drop_waiting(&self) {
         let mut held = self.held();
         held.waiting = VecDeque::new();
         held.waiting_bytes = 0;
     }
 
     /// A record is no longer in flight.
-    pub fn ended(&self, records: usize, bytes: usize) {
+    pub(crate) fn ended(&self, records: usize, bytes: usize) {
         let mut held = self.held();
         held.records = held.records.saturating_sub(records);
         held.bytes = held.bytes.saturating_sub(bytes);
-        let (records, bytes) = self.group.limits.percent(if held.waiting.is_empty() {
-            self.group.limits.room_percent
-        } else {
-            50
-        });
+        let (records, bytes) =
+            self.limits.percent(if held.waiting.is_empty() { self.limits.room_percent } else { 50 });
         if held.paused && held.records <= records && held.bytes <= bytes {
             held.paused = false;
             self.progress.resume(self.partition);
@@ -126,21 +124,21 @@ impl Intake {
     }
 
     /// Records and bytes that wait or are in flight.
-    pub fn weight(&self) -> (usize, usize) {
+    pub(crate) fn weight(&self) -> (usize, usize) {
         let held = self.held();
         (held.records, held.bytes)
     }
 
     fn can_take(&self) -> bool {
         let held = self.held();
-        !held.waiting.is_empty() && held.has_room(self.group.limits)
+        !held.waiting.is_empty() && held.has_room(self.limits)
     }
 
     /// Waits until something waits that there is room for. Who makes the room asks again.
     ///
     /// # Cancel safety
     /// Cancel safe, for one waiter.
-    pub async fn arrival(&self) {
+    pub(crate) async fn arrival(&self) {
         while !self.can_take() {
             self.arrived.notified().await;
         }
