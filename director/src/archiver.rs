@@ -21,6 +21,8 @@ mod sweep;
 use std::sync::Arc;
 
 use shared::clock::Clock;
+use shared::group::intake::Limits;
+use shared::group::{self, Group};
 use shared::log::{Appender, Subscriber};
 use shared::position::Epoch;
 use shared::registry::Flags;
@@ -30,9 +32,8 @@ use shared::store::{DeadLetters, Inbox, Requeues};
 use shared::topic::Topic;
 
 use crate::config::{ArchiverSettings, Config, DeadLetterSettings};
-use crate::consumer::{self, Group};
 use crate::error::Error;
-use crate::intake::Limits;
+use crate::metrics;
 use crate::park::Parker;
 
 /// What the stages share.
@@ -66,28 +67,34 @@ impl Archiver {
     ) -> Result<(), Error> {
         let ArchiverSettings { waiting_records: records, waiting_bytes: bytes, .. } = self.settings;
         let limits = Limits { records, bytes, room_percent: 50 };
-        let group =
-            |name, topic| Group { name, topic, limits, drain: config.drain_ms, backoff: self.backoff };
+        let group_of = |name, topic| Group {
+            name,
+            topic,
+            limits,
+            drain: config.drain_ms,
+            backoff: self.backoff,
+            counts: metrics::COUNTS,
+        };
         let flags = flags::Crew(self.clone());
         let rows = rows::Crew(self.clone());
         let dead = dead::Crew(self.clone());
-        let stop = |result: Result<(), Error>| {
+        let stop = |result: Result<(), group::Error>| {
             if result.is_err() {
                 shutdown.begin();
             }
-            result
+            result.map_err(Error::from)
         };
         let flags = async {
-            let group = group("archiver-flags", Topic::Parked);
-            stop(consumer::run(group, subscriber, &flags, || joined("flags"), shutdown).await)
+            let group = group_of("archiver-flags", Topic::Parked);
+            stop(group::run(group, subscriber, &flags, || joined("flags"), shutdown).await)
         };
         let rows = async {
-            let group = group("archiver-rows", Topic::Parked);
-            stop(consumer::run(group, subscriber, &rows, || joined("rows"), shutdown).await)
+            let group = group_of("archiver-rows", Topic::Parked);
+            stop(group::run(group, subscriber, &rows, || joined("rows"), shutdown).await)
         };
         let dead = async {
-            let group = group("archiver-dead", Topic::Dead);
-            stop(consumer::run(group, subscriber, &dead, || joined("dead"), shutdown).await)
+            let group = group_of("archiver-dead", Topic::Dead);
+            stop(group::run(group, subscriber, &dead, || joined("dead"), shutdown).await)
         };
         let (flags, rows, dead) = tokio::join!(flags, rows, dead);
         flags.and(rows).and(dead)

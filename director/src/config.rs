@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared::config::{Mistakes, Secret, Section, millis};
+use shared::group::intake::Limits;
 use shared::retry::Backoff;
 
 pub use self::archiver::ArchiverSettings;
@@ -17,7 +18,6 @@ pub use self::dead_letters::DeadLetterSettings;
 pub use self::fairness::FairnessSettings;
 pub use self::outcomes::OutcomeSettings;
 pub use self::reconciler::ReconcilerSettings;
-use crate::intake::Limits;
 use crate::lane::{self, Fairness, Patience, RetryPolicy, RunLimits};
 
 /// Settings of the director.

@@ -2,8 +2,8 @@
 //! delivered now, dead-letters what never can, and commits only what has ended.
 //!
 //! Reading order, as a record goes:
-//! 1. [`consumer`] joins the group and starts a [`worker`] for each partition; [`intake`] holds what waits between them;
-//! 2. [`routing`] decides what is deliverable at all, [`offsets`] gives it its place in the commit;
+//! 1. [`shared::group`] joins the group and starts a [`worker`] for each partition; its intake holds what waits between them;
+//! 2. [`routing`] decides what is deliverable at all, [`shared::group::offsets`] gives it its place in the commit;
 //! 3. [`lane`] decides everything else: where to, in which order, again or parked;
 //! 4. [`lookups`] asks where recipients are, [`forward`] carries it to the nodes and brings the verdicts, [`park`] appends to `parked` and `dead`;
 //! 5. [`archiver`] moves both to the store, beside all this;
@@ -15,14 +15,11 @@ pub mod archiver;
 mod breaker;
 mod calls;
 mod config;
-mod consumer;
 mod error;
 mod forward;
-mod intake;
 pub mod lane;
 mod lookups;
 mod metrics;
-pub mod offsets;
 mod park;
 mod ranked;
 mod reconciler;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use shared::group::Counts;
 use shared::outcome::{DeadReason, End, ParkReason};
 use shared::position::PartitionId;
 use shared::store::Settled;
@@ -187,7 +188,10 @@ pub(crate) fn commit_stalled(partition: PartitionId, since: Duration) {
     gauge!(COMMIT_STALL, "partition" => partition.to_string()).set(since.as_secs_f64());
 }
 
-pub(crate) fn paused(group: &'static str) {
+/// Where what happens to the director's groups is counted.
+pub(crate) const COUNTS: Counts = Counts { paused, away: || engine_failure("log") };
+
+fn paused(group: &'static str) {
     counter!(PAUSES, "group" => group).increment(1);
 }
 

@@ -20,14 +20,14 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use shared::clock::Clock;
+use shared::group::intake::Limits;
+use shared::group::{self, Assignment, Group};
 use shared::log::{Commits, Ends, Reader, Subscriber};
 use shared::retry::Backoff;
 use shared::shutdown::Shutdown;
 use shared::topic::Topic;
 
 use crate::config::ReconcilerSettings;
-use crate::consumer::{self, Assignment, Group};
-use crate::intake::Limits;
 use crate::metrics;
 use look::Look;
 use tally::Tally;
@@ -61,7 +61,14 @@ impl Reconciler {
         let crew = Crew { reconciler: self, tally: Arc::clone(&tally) };
         // Fetching stops with the first batch, which nobody takes.
         let limits = Limits { records: 1, bytes: 1, room_percent: 100 };
-        let group = Group { name: GROUP, topic: Topic::Notifications, limits, drain, backoff };
+        let group = Group {
+            name: GROUP,
+            topic: Topic::Notifications,
+            limits,
+            drain,
+            backoff,
+            counts: metrics::COUNTS,
+        };
         let reconciling = async {
             let mut attempt = 0;
             loop {
@@ -69,7 +76,7 @@ impl Reconciler {
                     tally.goes_on();
                     joined();
                 };
-                match consumer::run(group, subscriber, &crew, joined, shutdown).await {
+                match group::run(group, subscriber, &crew, joined, shutdown).await {
                     Ok(()) => return,
                     Err(error) => {
                         tally.stands_still();
@@ -99,7 +106,7 @@ struct Crew {
     tally: Arc<Tally>,
 }
 
-impl consumer::Crew for Crew {
+impl group::Crew for Crew {
     fn work(&self, assignment: Assignment) -> BoxFuture<'static, ()> {
         let (reconciler, tally) = (self.reconciler.clone(), Arc::clone(&self.tally));
         async move {

@@ -1,14 +1,14 @@
 //! The first decision about a fetched record: a notification that belongs here and goes to its lane, or a dead letter.
 //! Pure; the worker calls it for every record it takes.
 
+use shared::group::offsets::Ticket;
 use shared::log::{Entry, Fetched};
 use shared::notification::Notification;
 use shared::outcome::DeadReason;
 use shared::position::{Epoch, Position};
+use shared::record::dead::Letter;
 use shared::record::{self, Kind};
 use shared::topic::partition_of;
-
-use crate::offsets::Ticket;
 
 /// A record on its way: decoded for the link, and as it stood on the log for `parked` and `dead`. Both share the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,17 +25,6 @@ pub struct Record {
     pub entry: Entry,
 }
 
-/// What goes to `dead`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// Where the record stands on `notifications`.
-    pub position: Position,
-    /// The record.
-    pub entry: Entry,
-    /// Why it can never be delivered.
-    pub reason: DeadReason,
-}
-
 /// A record that can never be delivered, and its place in the tracker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undeliverable {
@@ -44,14 +33,14 @@ pub struct Undeliverable {
     /// What it weighs against the byte limit.
     pub size_bytes: usize,
     /// What becomes of it.
-    pub letter: DeadLetter,
+    pub letter: Letter,
 }
 
 impl Undeliverable {
     /// A record that was deliverable until `reason` was found.
     #[must_use]
     pub fn of(record: &Record, reason: DeadReason) -> Self {
-        let letter = DeadLetter { position: record.position, entry: record.entry.clone(), reason };
+        let letter = Letter { position: record.position, entry: record.entry.clone(), reason };
         Self { ticket: record.ticket, size_bytes: record.size_bytes, letter }
     }
 }
@@ -67,11 +56,20 @@ pub struct Source {
     pub max_record_bytes: usize,
 }
 
+/// What is to be done with a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Routed {
+    /// It is delivered.
+    Deliver(Box<Record>),
+    /// The executor has it: it asks for a task, or is to be enriched.
+    HandOver(Box<Record>),
+    /// It becomes a dead letter.
+    Bury(Box<Undeliverable>),
+}
+
 /// Decides about one record of `source`.
-///
-/// # Errors
-/// With the dead letter that it becomes.
-pub fn route(fetched: Fetched, ticket: Ticket, source: Source) -> Result<Record, Box<Undeliverable>> {
+#[must_use]
+pub fn route(fetched: Fetched, ticket: Ticket, source: Source) -> Routed {
     let Source { epoch, partitions, max_record_bytes } = source;
     let Fetched { partition, offset, entry, .. } = fetched;
     let position = Position { epoch, partition, offset };
@@ -82,33 +80,43 @@ pub fn route(fetched: Fetched, ticket: Ticket, source: Source) -> Result<Record,
             DeadReason::TooLarge(format!("{size_bytes} bytes, at most {max_record_bytes} may be published"))
         }
         Ok(_) if partition_of(&entry.key, partitions) != partition => DeadReason::Misplaced,
-        Ok((Kind::Notification, notification)) => {
-            return Ok(Record { position, ticket, size_bytes, notification, entry });
-        }
-        Ok((Kind::Enrichment | Kind::Task, _)) => {
-            DeadReason::Unsupported("tasks are not run by this version".into())
+        Ok((kind, notification)) => {
+            let record = Box::new(Record { position, ticket, size_bytes, notification, entry });
+            return match kind {
+                Kind::Notification => Routed::Deliver(record),
+                Kind::Enrichment | Kind::Task => Routed::HandOver(record),
+            };
         }
         Err(malformed) => DeadReason::Malformed(malformed.to_string()),
     };
-    Err(Box::new(Undeliverable { ticket, size_bytes, letter: DeadLetter { position, entry, reason } }))
+    Routed::Bury(Box::new(Undeliverable { ticket, size_bytes, letter: Letter { position, entry, reason } }))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use shared::group::offsets::Tracker;
     use shared::position::PartitionId;
+    use shared::record::task;
+    use shared::task::{Enrichment, ModuleRef, OnTimeout, Order, Origin};
 
     use super::*;
-    use crate::offsets::Tracker;
     use crate::testing::notification;
 
     fn fetched(entry: Entry, partition: PartitionId) -> Fetched {
         Fetched { partition, offset: 7, timestamp: shared::clock::Timestamp::default(), entry }
     }
 
-    fn decide(entry: Entry, partition: PartitionId) -> Result<Record, Box<Undeliverable>> {
+    fn decide(entry: Entry, partition: PartitionId) -> Routed {
         let ticket = Tracker::new(0).take(7).unwrap();
         let source = Source { epoch: Epoch(1), partitions: 12, max_record_bytes: 4096 };
         route(fetched(entry, partition), ticket, source)
+    }
+
+    fn buried(routed: Routed) -> DeadReason {
+        let Routed::Bury(dead) = routed else { panic!("{routed:?}") };
+        dead.letter.reason
     }
 
     #[test]
@@ -116,14 +124,15 @@ mod tests {
         let notification = notification("acme/alice", 1);
         let entry = record::encode(&notification);
         let home = partition_of(&entry.key, 12);
-        assert_eq!(decide(entry, home).unwrap().notification, notification);
+        let Routed::Deliver(record) = decide(entry, home) else { panic!("not delivered") };
+        assert_eq!(record.notification, notification);
     }
 
     #[test]
     fn a_record_in_another_partition_than_its_keys_is_misplaced() {
         let entry = record::encode(&notification("acme/alice", 1));
         let other = PartitionId((partition_of(&entry.key, 12).0 + 1) % 12);
-        assert_eq!(decide(entry, other).unwrap_err().letter.reason, DeadReason::Misplaced);
+        assert_eq!(buried(decide(entry, other)), DeadReason::Misplaced);
     }
 
     #[test]
@@ -135,22 +144,34 @@ mod tests {
             let entry = record::encode(&large);
             let home = partition_of(&entry.key, 12);
             match decide(entry, home) {
-                Ok(_) => assert!(fits),
-                Err(dead) => assert!(!fits && dead.letter.reason.code() == "too_large", "{dead:?}"),
+                Routed::Bury(dead) => {
+                    assert!(!fits && dead.letter.reason.code() == "too_large", "{dead:?}");
+                }
+                routed => assert!(fits && matches!(routed, Routed::Deliver(_)), "{routed:?}"),
             }
         }
     }
 
     #[test]
-    fn what_does_not_parse_is_malformed_and_a_task_is_unsupported() {
-        assert!(matches!(
-            decide(Entry::default(), PartitionId(0)).unwrap_err().letter.reason,
-            DeadReason::Malformed(_)
-        ));
-        let mut task = record::encode(&notification("acme/alice", 1));
-        let kind = task.headers.iter_mut().find(|(name, _)| name == "ce_kind").unwrap();
-        kind.1 = bytes::Bytes::from_static(b"task");
-        let home = partition_of(&task.key, 12);
-        assert!(matches!(decide(task, home).unwrap_err().letter.reason, DeadReason::Unsupported(_)));
+    fn what_does_not_parse_is_malformed() {
+        assert!(matches!(buried(decide(Entry::default(), PartitionId(0))), DeadReason::Malformed(_)));
+    }
+
+    #[test]
+    fn what_names_a_module_is_handed_over_and_only_from_its_own_partition() {
+        let input = notification("acme/alice", 1);
+        let module = ModuleRef::parse("sum").unwrap();
+        let enrichment = Enrichment {
+            module: module.clone(),
+            deadline: Duration::from_secs(1),
+            on_timeout: OnTimeout::Retry,
+        };
+        let order = Order { module, code: None, origin: Origin::Api, progress: false, schedule: None };
+        for entry in [task::encode_order(&input, &order), task::encode_enrichment(&input, &enrichment)] {
+            let home = partition_of(&entry.key, 12);
+            let other = PartitionId((home.0 + 1) % 12);
+            assert!(matches!(decide(entry.clone(), home), Routed::HandOver(_)));
+            assert_eq!(buried(decide(entry, other)), DeadReason::Misplaced);
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use shared::admin::{Readiness, Ready};
 use shared::clock::Clock;
+use shared::group::{self, Group};
 use shared::log::{Appender, Commits, Ends, Reader, Subscriber};
 use shared::registry::{Flags, Nodes, Routes};
 use shared::shutdown::Shutdown;
@@ -12,7 +13,6 @@ use shared::topic::Topic;
 
 use crate::archiver::Archiver;
 use crate::config::Config;
-use crate::consumer::{self, Group};
 use crate::error::Error;
 use crate::forward::Forwarder;
 use crate::lookups::Lookups;
@@ -142,6 +142,7 @@ impl Service {
             limits: config.in_flight(),
             drain: config.drain_ms,
             backoff,
+            counts: metrics::COUNTS,
         };
         let workers = Workers(Arc::new(Desk {
             config: config.clone(),
@@ -158,7 +159,7 @@ impl Service {
         let groups = async {
             let closing = forwarder.close_on_drop();
             let directing = async {
-                let result = consumer::run(group, subscriber, &workers, || joined("director"), &stop).await;
+                let result = group::run(group, subscriber, &workers, || joined("director"), &stop).await;
                 stop.begin();
                 result
             };
@@ -166,7 +167,7 @@ impl Service {
             let (directed, archived, ()) =
                 tokio::join!(directing, archiver.run(&config, subscriber, joined, &stop), reconciling);
             drop(closing);
-            directed.and(archived)
+            directed.map_err(Error::from).and(archived)
         };
         let unready = async {
             stop.begun().await;

@@ -17,10 +17,13 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::FuturesUnordered;
 use shared::clock::Clock;
 use shared::delivery::{NodeId, Verdict};
+use shared::group::offsets::{Ticket, Tracker};
+use shared::group::{Assignment, Crew};
 use shared::log::{Ends, Fetched};
 use shared::notification::{NotificationId, Urgency};
 use shared::outcome::End;
 use shared::recipient::Recipient;
+use shared::record::dead::Letter;
 use shared::record::outcomes::Outcome;
 use shared::registry::Route;
 use shared::topic::{Topic, key_of, partition_of};
@@ -28,15 +31,13 @@ use tokio::time::Instant;
 
 use crate::calls::persist;
 use crate::config::Config;
-use crate::consumer::{Assignment, Crew};
 use crate::forward::{Attachment, Forwarder, Inbound};
 use crate::lane::{Input, Lanes, Output, Run};
 use crate::lookups::Lookups;
 use crate::metrics;
-use crate::offsets::{Ticket, Tracker};
 use crate::park::Parker;
 use crate::ranked::Ranked;
-use crate::routing::{self, DeadLetter, Record, Source, Undeliverable};
+use crate::routing::{self, Record, Routed, Source, Undeliverable};
 use calls::{Done, Question};
 use endings::{Ending, Endings, Haste};
 use outbox::Outbox;
@@ -189,11 +190,12 @@ impl Worker {
             return;
         };
         match routing::route(fetched, ticket, self.source) {
-            Ok(mut record) => {
+            Routed::Deliver(mut record) => {
                 self.spans.begin(&mut record);
-                self.step(Input::Taken(Arc::new(record)));
+                self.step(Input::Taken(Arc::from(record)));
             }
-            Err(letter) => self.burying.push(*letter),
+            Routed::HandOver(record) => self.record_ended(&record, End::HandedOver),
+            Routed::Bury(letter) => self.burying.push(*letter),
         }
     }
 
@@ -283,7 +285,7 @@ impl Worker {
         match end {
             // Its copy on another topic says where it stood.
             End::Parked | End::DeadLettered => self.finish(record.ticket),
-            End::Acknowledged | End::Expired => {
+            End::Acknowledged | End::Expired | End::HandedOver => {
                 let (offset, id) = (record.position.offset, record.notification.id.clone());
                 let ending =
                     Ending { ticket: record.ticket, outcome: Outcome { offset, id, end, time: now } };
@@ -293,7 +295,7 @@ impl Worker {
     }
 
     fn buried(&mut self, record: &Undeliverable) {
-        let DeadLetter { entry, position, .. } = &record.letter;
+        let Letter { entry, position, .. } = &record.letter;
         // A letter stands where its key belongs. Who looks for ends in this partition would not find it elsewhere.
         let home = (!entry.key.is_empty()).then(|| partition_of(&entry.key, self.source.partitions));
         if home == Some(self.assignment.partition) {

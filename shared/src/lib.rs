@@ -5,8 +5,9 @@
 //!    [`credential`], [`clock`];
 //! 2. what stands on the log: [`topic`], [`record`];
 //! 3. the ports, each with its contract, its suite and its adapters: [`log`], [`registry`], [`store`];
-//! 4. the wire between director and distributor: [`link`];
-//! 5. process plumbing: [`config`], [`retry`], [`telemetry`], [`shutdown`], [`serve`], [`descriptors`], [`admin`], [`problem`],
+//! 4. working on the log as a member of a [`group`];
+//! 5. the wire between director and distributor: [`link`];
+//! 6. process plumbing: [`config`], [`retry`], [`telemetry`], [`shutdown`], [`serve`], [`descriptors`], [`admin`], [`problem`],
 //!    [`process`].
 
 pub mod admin;
@@ -16,6 +17,7 @@ pub mod credential;
 pub mod delivery;
 pub mod descriptors;
 pub mod digest;
+pub mod group;
 mod leb128;
 pub mod link;
 pub mod log;

@@ -6,6 +6,7 @@
 pub mod contract;
 pub mod kafka;
 mod metrics;
+pub mod outlet;
 pub mod sqlite;
 
 use std::borrow::Cow;

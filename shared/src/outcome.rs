@@ -13,6 +13,8 @@ pub enum End {
     Expired,
     /// It is durable on `dead`.
     DeadLettered,
+    /// It is for the executor, whose own groups keep it until it is done.
+    HandedOver,
 }
 
 impl End {
@@ -24,6 +26,7 @@ impl End {
             Self::Parked => "parked",
             Self::Expired => "expired",
             Self::DeadLettered => "dead_lettered",
+            Self::HandedOver => "handed_over",
         }
     }
 }
@@ -69,10 +72,15 @@ pub enum DeadReason {
     Misplaced,
     /// A client refused it.
     Rejected(Rejection),
-    /// Its kind is one this version does not deliver.
-    Unsupported(String),
     /// It is larger than what may be published, and with it than what the parts hand each other; the text says by how much.
     TooLarge(String),
+    /// It asks for a task, which failed for good.
+    Task {
+        /// The failure's code, see `docs/TASKS.md`.
+        code: &'static str,
+        /// What more there is to say.
+        detail: String,
+    },
 }
 
 impl DeadReason {
@@ -83,8 +91,8 @@ impl DeadReason {
             Self::Malformed(_) => "malformed",
             Self::Misplaced => "misplaced",
             Self::Rejected(rejection) => rejection.as_str(),
-            Self::Unsupported(_) => "unsupported",
             Self::TooLarge(_) => "too_large",
+            Self::Task { code, .. } => code,
         }
     }
 
@@ -92,7 +100,7 @@ impl DeadReason {
     #[must_use]
     pub fn detail(&self) -> &str {
         match self {
-            Self::Malformed(detail) | Self::Unsupported(detail) | Self::TooLarge(detail) => detail,
+            Self::Malformed(detail) | Self::TooLarge(detail) | Self::Task { detail, .. } => detail,
             Self::Misplaced => "the record stands in another partition than its key's",
             Self::Rejected(_) => "the client refused the notification",
         }

@@ -15,6 +15,8 @@ mod modules;
 pub mod postgres;
 mod schedules;
 pub mod sqlite;
+mod task_columns;
+mod task_rules;
 mod tasks;
 
 use async_trait::async_trait;

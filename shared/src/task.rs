@@ -30,6 +30,13 @@ name! {
 /// The alias that counts when no version is named.
 pub const LIVE: &str = "live";
 
+/// The version of what every executor brings along. It is no tenant's to give.
+pub const BUILTIN: &str = "builtin";
+
+/// The modules that every executor brings along: under `name@builtin`, and under their plain names for a tenant that has no
+/// module of its own so named.
+pub const BUILTINS: [&str; 7] = ["digest", "echo", "enrich", "filter", "sum", "template", "transform"];
+
 /// A module as whoever asks for it names it: `name` or `name@version`, where the version may be an alias.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModuleRef {
@@ -48,6 +55,18 @@ impl ModuleRef {
         let (name, version) =
             text.split_once('@').map_or((text, None), |(name, version)| (name, Some(version)));
         Ok(Self { name: ModuleName::parse(name)?, version: version.map(ModuleVersion::parse).transpose()? })
+    }
+
+    /// Whether it asks for what every executor brings along, whatever modules a tenant has.
+    #[must_use]
+    pub fn is_builtin(&self) -> bool {
+        self.version.as_ref().is_some_and(|version| version.as_str() == BUILTIN) && self.names_builtin()
+    }
+
+    /// Whether its name is that of one of [`BUILTINS`].
+    #[must_use]
+    pub fn names_builtin(&self) -> bool {
+        BUILTINS.contains(&self.name.as_str())
     }
 }
 
@@ -235,6 +254,15 @@ mod tests {
         assert_eq!(pinned.to_string(), "order.total@1.2.0+b7");
         for wrong in ["", "@1", "sum@", "Sum", "a/b", "sum@a@b"] {
             assert!(ModuleRef::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_every_executor_brings_along_is_named_by_its_version() {
+        let is_builtin = |text: &str| ModuleRef::parse(text).unwrap().is_builtin();
+        assert!(BUILTINS.iter().all(|name| is_builtin(&format!("{name}@{BUILTIN}"))));
+        for other in ["sum", "sum@live", "total@builtin"] {
+            assert!(!is_builtin(other), "{other}");
         }
     }
 

@@ -105,7 +105,7 @@ async fn a_store_without_its_schema_says_what_to_run() {
     };
     assert!(why.to_string().contains("postrider migrate"), "{why}");
     let (one, two) = tokio::join!(store.migrate(), other.migrate());
-    assert_eq!((one.unwrap(), two.unwrap()), (2, 2));
+    assert_eq!((one.unwrap(), two.unwrap()), (3, 3));
     assert!(store.is_current().await.unwrap());
     database.drop_now().await;
 }

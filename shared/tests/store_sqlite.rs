@@ -48,6 +48,12 @@ async fn keys_keep_the_contract() {
 }
 
 #[tokio::test]
+async fn tasks_keep_the_contract() {
+    let (store, _directory) = store().await;
+    contract::tasks::all(&*store).await;
+}
+
+#[tokio::test]
 async fn a_store_without_its_schema_says_what_to_run() {
     let directory = TempDir::new().unwrap();
     let store = Store::open(directory.path().join("store.db"), &StoreSettings::default()).unwrap();
@@ -57,7 +63,7 @@ async fn a_store_without_its_schema_says_what_to_run() {
     };
     assert!(why.to_string().contains("postrider migrate"), "{why}");
     let (one, other) = tokio::join!(store.migrate(), store.migrate());
-    assert_eq!((one.unwrap(), other.unwrap()), (2, 2));
+    assert_eq!((one.unwrap(), other.unwrap()), (3, 3));
     assert!(store.is_current().await.unwrap());
 }
 

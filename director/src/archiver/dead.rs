@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
+use shared::group::{self, Assignment};
 use shared::log::{Entry, Fetched, Headers};
 use shared::notification::NotificationId;
 use shared::position::{Epoch, PartitionId, Position};
@@ -15,12 +16,11 @@ use super::Archiver;
 use super::requeue;
 use super::stage::{self, Stage};
 use crate::calls::{Conflict, persist};
-use crate::consumer::{self, Assignment};
 
 /// Makes a dead stage for each partition.
 pub(super) struct Crew(pub(super) Archiver);
 
-impl consumer::Crew for Crew {
+impl group::Crew for Crew {
     fn work(&self, assignment: Assignment) -> BoxFuture<'static, ()> {
         let archiver = self.0.clone();
         async move {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
+use shared::group::{self, Assignment};
 use shared::log::Fetched;
 use shared::position::PartitionId;
 
@@ -12,12 +13,11 @@ use super::marking::{Answer, Call, Marking, Step};
 use super::stage::{self, Stage};
 use super::sweep;
 use crate::calls::{Conflict, persist};
-use crate::consumer::{self, Assignment};
 
 /// Makes a flags stage for each partition, with the slow scan beside it.
 pub(super) struct Crew(pub(super) Archiver);
 
-impl consumer::Crew for Crew {
+impl group::Crew for Crew {
     fn work(&self, assignment: Assignment) -> BoxFuture<'static, ()> {
         let archiver = self.0.clone();
         async move {

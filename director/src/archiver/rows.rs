@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
+use shared::group::{self, Assignment};
 use shared::log::{Entry, Fetched};
 use shared::outcome::DeadReason;
 use shared::position::{Epoch, PartitionId, Position};
+use shared::record::dead::Letter;
 use shared::record::{self, Kind, parked, run};
 use shared::store::StoredRow;
 
@@ -14,14 +16,12 @@ use super::Archiver;
 use super::stage::{self, Stage};
 use super::sweep;
 use crate::calls::{Conflict, persist};
-use crate::consumer::{self, Assignment};
 use crate::metrics;
-use crate::routing::DeadLetter;
 
 /// Makes a rows stage for each partition; the one of partition zero also expires rows, once for the whole group.
 pub(super) struct Crew(pub(super) Archiver);
 
-impl consumer::Crew for Crew {
+impl group::Crew for Crew {
     fn work(&self, assignment: Assignment) -> BoxFuture<'static, ()> {
         let archiver = self.0.clone();
         async move {
@@ -101,10 +101,10 @@ fn read(copy: &Entry, partition: PartitionId) -> Result<StoredRow, String> {
 }
 
 /// Where its own coordinates cannot be read, those on `parked` have to do, in generation zero, which no topic has.
-fn letter(fetched: &Fetched, copy: &Entry, detail: String) -> DeadLetter {
+fn letter(fetched: &Fetched, copy: &Entry, detail: String) -> Letter {
     let foreign = Position { epoch: Epoch(0), partition: fetched.partition, offset: fetched.offset };
     let position = parked::position(copy).unwrap_or(foreign);
-    DeadLetter {
+    Letter {
         position,
         entry: copy.clone(),
         reason: DeadReason::Malformed(format!("unreadable at offset {} of parked: {detail}", fetched.offset)),

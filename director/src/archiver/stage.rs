@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::group::Assignment;
 use shared::log::Fetched;
 use shared::record::run;
 use shared::retry::Backoff;
@@ -12,7 +13,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::reading::{Offer, Reading};
 use crate::calls::Conflict;
 use crate::config::ArchiverSettings;
-use crate::consumer::Assignment;
 use crate::metrics;
 
 /// Records taken before the limits of a batch are looked at again.
@@ -191,11 +191,12 @@ pub(super) fn pace(count: usize, rate: u32) -> Duration {
 mod tests {
     use futures_util::FutureExt as _;
     use shared::clock::Timestamp;
+    use shared::group::Group;
+    use shared::group::intake::{Intake, Limits};
     use shared::log::{Entry, Progress};
     use shared::position::PartitionId;
 
     use super::*;
-    use crate::intake::{Intake, Limits};
 
     struct Unheard;
 
@@ -208,8 +209,15 @@ mod tests {
 
     fn reader() -> Reader {
         let (partition, progress) = (PartitionId(0), Arc::new(Unheard));
-        let limits = Limits { records: 100, bytes: 1 << 20, room_percent: 50 };
-        let intake = Arc::new(Intake::new("tests", partition, progress.clone(), limits));
+        let group = Group {
+            name: "tests",
+            topic: shared::topic::Topic::Parked,
+            limits: Limits { records: 100, bytes: 1 << 20, room_percent: 50 },
+            drain: Duration::ZERO,
+            backoff: Backoff { base: Duration::ZERO, cap: Duration::ZERO },
+            counts: metrics::COUNTS,
+        };
+        let intake = Arc::new(Intake::new(group, partition, progress.clone()));
         let settings = ArchiverSettings { age_ms: Duration::from_millis(20), ..ArchiverSettings::default() };
         Reader {
             assignment: Assignment { partition, from: 0, intake, progress, drain: Default::default() },

@@ -48,7 +48,7 @@ pub(super) struct Look {
 }
 
 impl Look {
-    pub(super) fn new(reconciler: Reconciler, assignment: &crate::consumer::Assignment, seat: Seat) -> Self {
+    pub(super) fn new(reconciler: Reconciler, assignment: &shared::group::Assignment, seat: Seat) -> Self {
         let (partition, progress) = (assignment.partition, Arc::clone(&assignment.progress));
         Self { reconciler, partition, progress, seat, account: None, checkpoint: None, saved: None }
     }

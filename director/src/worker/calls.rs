@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use futures_util::future::FutureExt as _;
 use shared::delivery::NodeId;
+use shared::group::offsets::Ticket;
+use shared::log::Placed;
+use shared::log::outlet::Taken;
 use shared::outcome::{DeadReason, End};
 use shared::recipient::Recipient;
 use tokio::time::Instant;
@@ -15,8 +18,6 @@ use crate::forward::{Link, Unreachable};
 use crate::lane::{Input, Run};
 use crate::lookups::Answer;
 use crate::metrics;
-use crate::offsets::Ticket;
-use crate::park::ParkedAt;
 use crate::routing::Undeliverable;
 
 /// What the registry is asked.
@@ -41,7 +42,7 @@ pub(super) struct Busy {
 #[derive(Debug)]
 pub(super) enum Done {
     Asked(Vec<Question>, Answer),
-    Parked(Vec<Run>, Vec<Vec<ParkedAt>>),
+    Parked(Vec<Run>, Vec<Vec<Taken>>),
     Buried(Vec<Undeliverable>),
     Told(Vec<Ticket>),
     Unregistered,
@@ -181,11 +182,11 @@ impl Worker {
                 for ((record, reason), answer) in answered {
                     let offset = record.position.offset;
                     self.step(match answer {
-                        ParkedAt::Offset(parked) => {
+                        Taken::At(Placed { offset: parked, .. }) => {
                             metrics::parked(reason);
                             Input::Parked { offset, parked }
                         }
-                        ParkedAt::TooLarge => {
+                        Taken::TooLarge => {
                             let why = "the record is too large to be parked";
                             Input::Unparkable(offset, DeadReason::TooLarge(why.into()))
                         }

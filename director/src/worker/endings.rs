@@ -4,11 +4,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use shared::group::offsets::Ticket;
 use shared::record::outcomes::Outcome;
 use tokio::time::Instant;
 
 use crate::config::OutcomeSettings;
-use crate::offsets::Ticket;
 
 /// An end and the place in the tracker that it finishes.
 #[derive(Clone, Debug)]
@@ -81,8 +81,8 @@ mod tests {
     use shared::outcome::End;
 
     use super::*;
-    use crate::offsets::Tracker;
     use crate::testing::notification;
+    use shared::group::offsets::Tracker;
 
     fn settings() -> OutcomeSettings {
         OutcomeSettings { batch_outcomes: 3, age_ms: Duration::from_millis(50), ..OutcomeSettings::default() }

@@ -88,7 +88,7 @@ impl World {
                     worker,
                     match answer {
                         Some(parked) => Input::Parked { offset, parked },
-                        None => Input::Unparkable(offset, DeadReason::Unsupported("too large".into())),
+                        None => Input::Unparkable(offset, DeadReason::TooLarge("too large".into())),
                     },
                 );
             }

@@ -121,6 +121,8 @@ impl World {
             End::Parked => self.judge.parked.contains(&place),
             End::Expired => accepted.expires <= now,
             End::DeadLettered => self.judge.dead.contains(&place),
+            // Nobody asks for a task here.
+            End::HandedOver => false,
         };
         if !true_end {
             self.object(format!("{place:?} is said to be {end:?} and is not"));

@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use postrider_director::lane::{Input, Lanes, Output, Run};
-use postrider_director::offsets::{Ticket, Tracker};
-use postrider_director::routing::{self, Source, Undeliverable};
+use postrider_director::routing::{self, Routed, Source, Undeliverable};
 use rand::Rng as _;
 use shared::clock::Timestamp;
 use shared::delivery::{NodeId, SessionId, Verdict};
+use shared::group::offsets::{Ticket, Tracker};
 use shared::log::Fetched;
 use shared::outcome::End;
 use shared::recipient::Recipient;
@@ -166,8 +166,9 @@ impl World {
         let source =
             Source { epoch: EPOCH, partitions: PARTITIONS as u32, max_record_bytes: MAX_RECORD_BYTES };
         match routing::route(fetched, ticket, source) {
-            Ok(record) => self.step_lanes(worker, Input::Taken(Arc::new(record))),
-            Err(letter) => {
+            Routed::Deliver(record) => self.step_lanes(worker, Input::Taken(Arc::from(record))),
+            Routed::HandOver(record) => unreachable!("nobody asks for a task here: {record:?}"),
+            Routed::Bury(letter) => {
                 state.burying.push(*letter);
                 self.start_calls(worker);
             }

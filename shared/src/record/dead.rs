@@ -8,6 +8,17 @@ use crate::log::Entry;
 use crate::outcome::DeadReason;
 use crate::position::Position;
 
+/// A record that can never be delivered, on its way to `dead`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Where the record stands on `notifications`.
+    pub position: Position,
+    /// The record.
+    pub entry: Entry,
+    /// Why it can never be delivered.
+    pub reason: DeadReason,
+}
+
 const CODE: &str = "pr_dead";
 const DETAIL: &str = "pr_detail";
 const CUT: &str = "pr_cut";

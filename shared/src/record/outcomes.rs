@@ -127,11 +127,12 @@ const fn code(end: End) -> u8 {
         End::Parked => 2,
         End::Expired => 3,
         End::DeadLettered => 4,
+        End::HandedOver => 5,
     }
 }
 
 fn end(code: u8) -> Option<End> {
-    [End::Acknowledged, End::Parked, End::Expired, End::DeadLettered]
+    [End::Acknowledged, End::Parked, End::Expired, End::DeadLettered, End::HandedOver]
         .into_iter()
         .find(|end| self::code(*end) == code)
 }

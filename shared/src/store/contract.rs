@@ -9,6 +9,7 @@ pub mod inbox;
 pub mod keys;
 pub mod quota;
 pub mod race;
+pub mod tasks;
 
 use std::time::Duration;
 

@@ -4,6 +4,7 @@
 mod dead;
 mod inbox;
 mod keys;
+mod tasks;
 mod write;
 
 use std::future::Future;

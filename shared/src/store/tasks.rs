@@ -54,9 +54,10 @@ pub struct NewTask {
 /// Who runs a task, and until when that holds unless it is renewed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// The instance of the executor.
+    /// The instance of the executor: another one after each start of a process, for whoever comes back under the same
+    /// name is given what that name holds.
     pub instance: String,
-    /// The end of the lease.
+    /// The end of the lease: from then on another instance may begin.
     pub until: Timestamp,
 }
 
@@ -102,7 +103,7 @@ pub enum Finish {
         /// What it answered, as JSON, for whoever asks.
         result: String,
     },
-    /// There will be another attempt.
+    /// There will be another attempt, or, if somebody asked to cancel the task meanwhile, it is cancelled.
     Retrying {
         /// Stable code of what happened.
         failure: String,
@@ -129,7 +130,7 @@ pub enum Finish {
 pub struct Effort {
     /// The version of the module that ran, and its digest, when it came to that.
     pub ran: Option<(ModuleVersion, [u8; 32])>,
-    /// How long it took.
+    /// How long it took, to the microsecond.
     pub took: Duration,
     /// Fuel burnt.
     pub fuel: u64,
@@ -166,10 +167,14 @@ pub enum Renewed {
 #[async_trait]
 pub trait TaskRuns: Send + Sync + 'static {
     /// Begins attempts: enters a task that is not there yet as `pending`, then gives it to `lease` if it may be run at
-    /// `now`. A position that was not known is kept.
+    /// `now`. A position that was not known is kept. An attempt that its own instance holds is given to it again, the
+    /// same one with a newer fence: an answer that was lost costs no attempt. One that was lost with its instance is in
+    /// the history as another step to `running` with the failure `lost`; if somebody had asked to cancel the task, it is
+    /// cancelled instead.
     async fn begin(&self, tasks: &[NewTask], lease: &Lease, now: Timestamp) -> Result<Vec<Begun>, Error>;
 
-    /// Prolongs leases until `until`.
+    /// Prolongs leases until `until`: of attempts, of retries that are kept, and of what is to be published. One that ran
+    /// out holds again if nobody else has begun.
     async fn renew(&self, holds: &[Hold], until: Timestamp) -> Result<Vec<Renewed>, Error>;
 
     /// Ends attempts; answers which counted: not one whose hold is no longer the newest. Whoever repeats it after
@@ -180,16 +185,18 @@ pub trait TaskRuns: Send + Sync + 'static {
     /// Notes that the outputs of completed tasks stand on the log. One whose hold is not the newest is left alone.
     async fn published(&self, holds: &[Hold]) -> Result<(), Error>;
 
-    /// Tasks that somebody should run at `now`, the oldest first, at most `limit`: `running` or completed and unpublished
-    /// with a lease that ran out before `now`; `retrying` that is due and that nobody keeps; `pending` that was entered, or
-    /// asked for again, `patience` before `now` or longer. They are given to nobody: [`TaskRuns::begin`] does that.
+    /// Tasks that somebody should run at `now`, those that wait longest first, at most `limit`: `running` or completed and
+    /// unpublished with a lease that is over; `retrying` that is due and that nobody keeps, or with a lease that is over;
+    /// `pending` that was asked for again; `pending` that nobody ever began and that was accepted `patience` before `now`
+    /// or longer. They are given to nobody: [`TaskRuns::begin`] does that.
     async fn due(&self, now: Timestamp, patience: Duration, limit: u32) -> Result<Vec<DueTask>, Error>;
 
     /// How many are `pending`, `running` and `retrying`, in this order; each counted no further than `most`.
     async fn backlog(&self, most: u32) -> Result<[u64; 3], Error>;
 
-    /// Forgets tasks that are at an end since before `before`, with their history; at most `limit`, the oldest first.
-    /// Answers how many.
+    /// Forgets tasks that are at an end since before `before`, with their history, but for those with outputs that are
+    /// not published; at most `limit`, the oldest first. Answers how many. A record that comes again after that is a task
+    /// that was never there.
     async fn purge_tasks(&self, before: Timestamp, limit: u32) -> Result<u64, Error>;
 }
 
@@ -218,7 +225,7 @@ pub struct TaskSummary {
     pub attempt: u32,
     /// The instance that runs it, or ran it last.
     pub instance: Option<String>,
-    /// Stable code of what happened last, unless it succeeded.
+    /// Stable code of what happened to an attempt last, unless it succeeded or was asked for again.
     pub failure: Option<String>,
     /// The same for a person.
     pub reason: Option<String>,
@@ -245,7 +252,7 @@ pub struct TaskStep {
     pub state: TaskState,
     /// Which attempt, 0 before the first.
     pub attempt: u32,
-    /// The instance that did it, or who asked for it.
+    /// The instance that did it, or whoever asked for it.
     pub by: Option<String>,
     /// Stable code of what happened, unless it succeeded.
     pub failure: Option<String>,

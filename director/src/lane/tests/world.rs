@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use shared::delivery::Rejection;
+use shared::group::offsets::Tracker;
 use shared::position::{Epoch, PartitionId, Position};
 use shared::record;
 use shared::retry::Backoff;
 
 use crate::lane::*;
-use crate::offsets::Tracker;
 use crate::testing::notification;
 
 const RECIPIENTS: u64 = 2;

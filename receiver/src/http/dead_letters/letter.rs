@@ -18,7 +18,7 @@ pub struct Letter {
     /// `dead`, `requeue_requested`, `requeued`, `expired` or `discarded`.
     #[schema(example = "dead")]
     pub state: String,
-    /// Why it was dead-lettered: `malformed`, `misplaced`, `unsupported`, `refused` or `undecodable`.
+    /// Why it was dead-lettered: `malformed`, `misplaced`, `too_large`, `refused`, `undecodable`, or how a task failed.
     #[schema(example = "refused")]
     pub code: String,
     /// The same for a person.

@@ -1,59 +1,93 @@
-//! Input edge: one member of a consumer group, and one worker for each partition it is assigned. The director runs it on
-//! `notifications`, its archiver three more times on `parked` and `dead`.
+//! The input edge of who works on the log: one member of a consumer group, and one worker for each partition it is assigned.
+//! The director runs it on `notifications`, its archiver three more times on `parked` and `dead`, the executor twice.
 //!
-//! It only hands over: fetched records go to the intake of their worker, and nothing here waits for a worker but the
-//! drain of what is given up, which runs beside it.
+//! It only hands over: fetched records go to the [`intake`] of their worker, and nothing here waits for a worker but the
+//! drain of what is given up, which runs beside it. What a worker may commit its [tracker](offsets) says.
+
+pub mod intake;
+pub mod offsets;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
-use shared::log::{Consumer, Error as LogError, Progress, Release, Subscriber, Turn};
-use shared::position::PartitionId;
-use shared::retry::Backoff;
-use shared::shutdown::Shutdown;
-use shared::topic::Topic;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::Error;
-use crate::intake::{Intake, Limits};
-use crate::metrics;
+use self::intake::{Intake, Limits};
+use crate::log::{Consumer, Error as LogError, Progress, Release, Subscriber, Turn};
+use crate::position::PartitionId;
+use crate::retry::Backoff;
+use crate::shutdown::Shutdown;
+use crate::topic::Topic;
+
+/// What stops a member.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log refuses the group for good.
+    #[error("group {group} cannot read {topic:?}")]
+    Refused {
+        /// The group.
+        group: &'static str,
+        /// What it reads.
+        topic: Topic,
+        /// Why not.
+        #[source]
+        source: LogError,
+    },
+    /// The worker of a partition ended although nobody asked it to.
+    #[error("a worker of group {group} ended unexpectedly")]
+    Worker {
+        /// Its group.
+        group: &'static str,
+    },
+}
+
+/// Where a service counts what happens to its groups.
+#[derive(Clone, Copy, Debug)]
+pub struct Counts {
+    /// Fetching of a partition paused because too much was in flight, in this group.
+    pub paused: fn(&'static str),
+    /// The log was away when a group was to be joined.
+    pub away: fn(),
+}
 
 /// What a worker is given.
-pub(crate) struct Assignment {
+pub struct Assignment {
     /// Its partition.
-    pub(crate) partition: PartitionId,
+    pub partition: PartitionId,
     /// The first offset that it will be given.
-    pub(crate) from: u64,
+    pub from: u64,
     /// Where its records come from.
-    pub(crate) intake: Arc<Intake>,
+    pub intake: Arc<Intake>,
     /// Where it says what has ended.
-    pub(crate) progress: Arc<dyn Progress>,
+    pub progress: Arc<dyn Progress>,
     /// Once cancelled: take nothing more, finish what is in flight, return.
-    pub(crate) drain: CancellationToken,
+    pub drain: CancellationToken,
 }
 
 /// Makes workers.
-pub(crate) trait Crew: Send + Sync {
+pub trait Crew: Send + Sync {
     /// The work on one partition; it returns only after it was asked to drain.
     fn work(&self, assignment: Assignment) -> BoxFuture<'static, ()>;
 }
 
 /// A consumer group and its limits.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Group {
+pub struct Group {
     /// Its name.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// What it reads.
-    pub(crate) topic: Topic,
+    pub topic: Topic,
     /// Of each partition.
-    pub(crate) limits: Limits,
+    pub limits: Limits,
     /// How long a worker may drain.
-    pub(crate) drain: Duration,
+    pub drain: Duration,
     /// How joining is tried again.
-    pub(crate) backoff: Backoff,
+    pub backoff: Backoff,
+    /// Where it is counted.
+    pub counts: Counts,
 }
 
 struct Worker {
@@ -89,14 +123,14 @@ impl Drop for Worker {
 ///
 /// # Errors
 /// When the log refuses the group for good, or a worker ends by itself.
-pub(crate) async fn run(
+pub async fn run(
     group: Group,
     subscriber: &dyn Subscriber,
     crew: &dyn Crew,
     joined: impl Fn(),
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
-    let refused = |source| Error::Group { group: group.name, topic: group.topic, source };
+    let refused = |source| Error::Refused { group: group.name, topic: group.topic, source };
     let Some(mut consumer) = join(&group, subscriber, shutdown).await.map_err(refused)? else {
         return Ok(());
     };
@@ -139,7 +173,7 @@ async fn join(
         match joined {
             Ok(consumer) => return Ok(Some(consumer)),
             Err(error @ LogError::Unavailable(_)) => {
-                metrics::engine_failure("log");
+                (group.counts.away)();
                 tracing::warn!(
                     group = group.name,
                     error = &error as &dyn std::error::Error,
@@ -192,8 +226,7 @@ impl Member {
     fn start(&mut self, partition: PartitionId, from: u64, crew: &dyn Crew) {
         tracing::info!(group = self.group.name, %partition, from, "partition assigned");
         let progress = Arc::clone(&self.progress);
-        let limits = self.group.limits;
-        let intake = Arc::new(Intake::new(self.group.name, partition, Arc::clone(&progress), limits));
+        let intake = Arc::new(Intake::new(self.group, partition, Arc::clone(&progress)));
         let drain = CancellationToken::new();
         let assignment =
             Assignment { partition, from, intake: Arc::clone(&intake), progress, drain: drain.clone() };

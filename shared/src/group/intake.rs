@@ -6,20 +6,22 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use shared::log::{Fetched, Progress};
-use shared::position::PartitionId;
+use crate::log::{Fetched, Progress};
+use crate::position::PartitionId;
 use tokio::sync::Notify;
 
-use crate::metrics;
+use super::Group;
 
 /// The bound.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) records: usize,
-    pub(crate) bytes: usize,
+pub struct Limits {
+    /// Records.
+    pub records: usize,
+    /// Bytes of them.
+    pub bytes: usize,
     /// In hundredths of the bound: with no more than this in flight and nothing waiting, fetching goes on. Above what may
     /// stay in flight for as long as it likes, or who waits on the log would wait for it.
-    pub(crate) room_percent: usize,
+    pub room_percent: usize,
 }
 
 impl Limits {
@@ -29,11 +31,10 @@ impl Limits {
 }
 
 /// See the module.
-pub(crate) struct Intake {
-    group: &'static str,
+pub struct Intake {
+    group: Group,
     partition: PartitionId,
     progress: Arc<dyn Progress>,
-    limits: Limits,
     held: Mutex<Held>,
     arrived: Notify,
 }
@@ -59,14 +60,10 @@ impl Held {
 }
 
 impl Intake {
-    pub(crate) fn new(
-        group: &'static str,
-        partition: PartitionId,
-        progress: Arc<dyn Progress>,
-        limits: Limits,
-    ) -> Self {
-        let (held, arrived) = (Mutex::default(), Notify::new());
-        Self { group, partition, progress, limits, held, arrived }
+    /// Nothing waits; the limits are those of `group`.
+    #[must_use]
+    pub fn new(group: Group, partition: PartitionId, progress: Arc<dyn Progress>) -> Self {
+        Self { group, partition, progress, held: Mutex::default(), arrived: Notify::new() }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -75,27 +72,29 @@ impl Intake {
     }
 
     /// Takes what was fetched.
-    pub(crate) fn put(&self, fetched: Vec<Fetched>) {
+    pub fn put(&self, fetched: Vec<Fetched>) {
         let mut held = self.held();
         let bytes = fetched.iter().map(|record| record.entry.size_bytes()).sum::<usize>();
         held.records += fetched.len();
         held.bytes += bytes;
         held.waiting_bytes += bytes;
         held.waiting.extend(fetched);
-        if !held.paused && (held.records >= self.limits.records || held.bytes >= self.limits.bytes) {
+        if !held.paused
+            && (held.records >= self.group.limits.records || held.bytes >= self.group.limits.bytes)
+        {
             held.paused = true;
             self.progress.pause(self.partition);
-            metrics::paused(self.group);
+            (self.group.counts.paused)(self.group.name);
         }
         drop(held);
         self.arrived.notify_one();
     }
 
     /// Up to `limit` records that wait, as far as there is room; they are in flight from now on.
-    pub(crate) fn take(&self, limit: usize) -> Vec<Fetched> {
+    pub fn take(&self, limit: usize) -> Vec<Fetched> {
         let mut held = self.held();
         let mut taken = Vec::new();
-        while taken.len() < limit && held.has_room(self.limits) {
+        while taken.len() < limit && held.has_room(self.group.limits) {
             let Some(next) = held.waiting.pop_front() else { break };
             held.waiting_bytes -= next.entry.size_bytes();
             taken.push(next);
@@ -104,19 +103,22 @@ impl Intake {
     }
 
     /// Drops what waits. It counts as before: who takes nothing is sent nothing more.
-    pub(crate) fn drop_waiting(&self) {
+    pub fn drop_waiting(&self) {
         let mut held = self.held();
         held.waiting = VecDeque::new();
         held.waiting_bytes = 0;
     }
 
     /// A record is no longer in flight.
-    pub(crate) fn ended(&self, records: usize, bytes: usize) {
+    pub fn ended(&self, records: usize, bytes: usize) {
         let mut held = self.held();
         held.records = held.records.saturating_sub(records);
         held.bytes = held.bytes.saturating_sub(bytes);
-        let (records, bytes) =
-            self.limits.percent(if held.waiting.is_empty() { self.limits.room_percent } else { 50 });
+        let (records, bytes) = self.group.limits.percent(if held.waiting.is_empty() {
+            self.group.limits.room_percent
+        } else {
+            50
+        });
         if held.paused && held.records <= records && held.bytes <= bytes {
             held.paused = false;
             self.progress.resume(self.partition);
@@ -124,21 +126,21 @@ impl Intake {
     }
 
     /// Records and bytes that wait or are in flight.
-    pub(crate) fn weight(&self) -> (usize, usize) {
+    pub fn weight(&self) -> (usize, usize) {
         let held = self.held();
         (held.records, held.bytes)
     }
 
     fn can_take(&self) -> bool {
         let held = self.held();
-        !held.waiting.is_empty() && held.has_room(self.limits)
+        !held.waiting.is_empty() && held.has_room(self.group.limits)
     }
 
     /// Waits until something waits that there is room for. Who makes the room asks again.
     ///
     /// # Cancel safety
     /// Cancel safe, for one waiter.
-    pub(crate) async fn arrival(&self) {
+    pub async fn arrival(&self) {
         while !self.can_take() {
             self.arrived.notified().await;
         }
