@@ -3,6 +3,7 @@
 pub mod origins;
 pub mod settings;
 mod strict;
+pub mod timing;
 
 use std::fmt;
 use std::time::Duration;
