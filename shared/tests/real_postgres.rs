@@ -96,6 +96,27 @@ async fn keys_keep_the_contract() {
 }
 
 #[tokio::test]
+async fn modules_keep_the_contract() {
+    let (store, database) = store().await;
+    contract::modules::all(&*store).await;
+    database.drop_now().await;
+}
+
+#[tokio::test]
+async fn schedules_keep_the_contract() {
+    let (store, database) = store().await;
+    contract::schedules::all(&*store).await;
+    database.drop_now().await;
+}
+
+#[tokio::test]
+async fn the_small_store_of_tasks_keeps_the_contract() {
+    let (store, database) = store().await;
+    contract::key_values::all(&*store).await;
+    database.drop_now().await;
+}
+
+#[tokio::test]
 async fn a_store_without_its_schema_says_what_to_run() {
     let database = Database::create().await;
     let (store, other) = (database.store(), database.store());
@@ -105,7 +126,7 @@ async fn a_store_without_its_schema_says_what_to_run() {
     };
     assert!(why.to_string().contains("postrider migrate"), "{why}");
     let (one, two) = tokio::join!(store.migrate(), other.migrate());
-    assert_eq!((one.unwrap(), two.unwrap()), (3, 3));
+    assert_eq!((one.unwrap(), two.unwrap()), (4, 4));
     assert!(store.is_current().await.unwrap());
     database.drop_now().await;
 }

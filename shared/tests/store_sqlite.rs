@@ -48,6 +48,24 @@ async fn keys_keep_the_contract() {
 }
 
 #[tokio::test]
+async fn modules_keep_the_contract() {
+    let (store, _directory) = store().await;
+    contract::modules::all(&*store).await;
+}
+
+#[tokio::test]
+async fn schedules_keep_the_contract() {
+    let (store, _directory) = store().await;
+    contract::schedules::all(&*store).await;
+}
+
+#[tokio::test]
+async fn the_small_store_of_tasks_keeps_the_contract() {
+    let (store, _directory) = store().await;
+    contract::key_values::all(&*store).await;
+}
+
+#[tokio::test]
 async fn tasks_keep_the_contract() {
     let (store, _directory) = store().await;
     contract::tasks::all(&*store).await;
@@ -63,7 +81,7 @@ async fn a_store_without_its_schema_says_what_to_run() {
     };
     assert!(why.to_string().contains("postrider migrate"), "{why}");
     let (one, other) = tokio::join!(store.migrate(), store.migrate());
-    assert_eq!((one.unwrap(), other.unwrap()), (3, 3));
+    assert_eq!((one.unwrap(), other.unwrap()), (4, 4));
     assert!(store.is_current().await.unwrap());
 }
 

@@ -1,14 +1,18 @@
 //! What every adapter of the store port must do. Each check takes a store that other checks may be using: it works in
-//! tenants, partitions and with ids of its own. The checks of [`expiry`] need a store of their own.
+//! tenants, partitions and with ids of its own. The checks of [`expiry`] and [`schedules`] need a store
+//! of their own.
 //!
 //! A check panics, with what it expected, when the adapter breaks the contract.
 
 pub mod dead;
 pub mod expiry;
 pub mod inbox;
+pub mod key_values;
 pub mod keys;
+pub mod modules;
 pub mod quota;
 pub mod race;
+pub mod schedules;
 pub mod tasks;
 
 use std::time::Duration;

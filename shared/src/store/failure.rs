@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Database, Pool};
+use sqlx::{Database, Pool, Transaction};
 
 use super::Error;
 
@@ -72,6 +72,24 @@ pub(super) async fn within<T>(
         Ok(Err(Failure::Conflict)) => Err(Error::Conflict),
         Ok(Err(Failure::Value(error))) => Err(Error::Rejected(error)),
         Err(_elapsed) => Err(Error::Unavailable(Some(Box::new(TooSlow(limit))))),
+    }
+}
+
+/// Ends `transaction` as `done` says: only a conflict leaves its connection as sound as success does.
+pub(super) async fn settle<DB: Database, T>(
+    transaction: Transaction<'_, DB>,
+    done: Result<T, Failure>,
+) -> Result<Result<T, Failure>, Failure> {
+    match done {
+        Ok(value) => {
+            transaction.commit().await?;
+            Ok(Ok(value))
+        }
+        Err(Failure::Conflict) => {
+            transaction.rollback().await?;
+            Ok(Err(Failure::Conflict))
+        }
+        Err(failure @ (Failure::Sql(_) | Failure::Value(_) | Failure::Migrate(_))) => Err(failure),
     }
 }
 

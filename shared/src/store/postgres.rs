@@ -1,10 +1,15 @@
 //! The store in Postgres. `inbox` stores (`batch`), reads (`snapshot`) and deletes notifications; `weeks` makes and drops
-//! the partitions they lie in; `dead` keeps dead letters; `keys` producers' keys. No call makes more round trips for more rows.
+//! the partitions they lie in; `dead` keeps dead letters; `keys` producers' keys; the others what
+//! tasks need. No call makes more round trips for more rows.
 
 mod batch;
+mod bindings;
 mod dead;
 mod inbox;
+mod key_values;
 mod keys;
+mod modules;
+mod schedules;
 mod snapshot;
 mod weeks;
 
@@ -160,6 +165,15 @@ async fn advance(
         .execute(connection)
         .await?;
     Ok(moved.rows_affected() == 1)
+}
+
+/// Whoever else asks for `what` waits until the transaction ends.
+async fn one_at_a_time(connection: &mut PgConnection, what: &str) -> Result<(), Failure> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(what)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {

@@ -1,9 +1,13 @@
 //! The store in one SQLite file, for one process. One connection writes, a few read beside it (write-ahead log); a
 //! write is on disk when it is answered. The files below it match those of `postgres`.
 
+mod bindings;
 mod dead;
 mod inbox;
+mod key_values;
 mod keys;
+mod modules;
+mod schedules;
 mod tasks;
 mod write;
 
