@@ -117,6 +117,13 @@ async fn the_small_store_of_tasks_keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn tasks_keep_the_contract() {
+    let (store, database) = store().await;
+    contract::tasks::all(&*store).await;
+    database.drop_now().await;
+}
+
+#[tokio::test]
 async fn a_store_without_its_schema_says_what_to_run() {
     let database = Database::create().await;
     let (store, other) = (database.store(), database.store());

@@ -1,6 +1,6 @@
 //! The store in Postgres. `inbox` stores (`batch`), reads (`snapshot`) and deletes notifications; `weeks` makes and drops
-//! the partitions they lie in; `dead` keeps dead letters; `keys` producers' keys; the others what
-//! tasks need. No call makes more round trips for more rows.
+//! the partitions they lie in; `dead` keeps dead letters; `keys` producers' keys; `tasks` tasks, and the others what those
+//! need. No call makes more round trips for more rows.
 
 mod batch;
 mod bindings;
@@ -11,6 +11,7 @@ mod keys;
 mod modules;
 mod schedules;
 mod snapshot;
+mod tasks;
 mod weeks;
 
 use std::future::Future;

@@ -162,8 +162,9 @@ pub enum Renewed {
     Lost,
 }
 
-/// Tasks as executors know them. Each call is one transaction for all that it is given; answers come in the order asked.
-/// A key stands in one call at most once.
+/// Tasks as executors know them. Answers come in the order asked. A key stands in one call at most once. What becomes of a
+/// task and the step that tells of it are one transaction. Whoever repeats a call after [`Error::Unavailable`] is answered
+/// as if it were the first time.
 #[async_trait]
 pub trait TaskRuns: Send + Sync + 'static {
     /// Begins attempts: enters a task that is not there yet as `pending`, then gives it to `lease` if it may be run at
