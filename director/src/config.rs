@@ -9,7 +9,7 @@ mod reconciler;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared::config::{Mistakes, Secret, Section, millis};
+use shared::config::{BackoffSettings, Mistakes, Secret, Section, millis};
 use shared::group::intake::Limits;
 use shared::retry::Backoff;
 
@@ -89,30 +89,6 @@ impl Default for Config {
             dead_letters: DeadLetterSettings::default(),
             reconciler: ReconcilerSettings::default(),
         }
-    }
-}
-
-/// Exponential, with full jitter.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BackoffSettings {
-    /// Ceiling of the first delay.
-    #[serde(with = "millis")]
-    pub base_ms: Duration,
-    /// Ceiling of every delay.
-    #[serde(with = "millis")]
-    pub cap_ms: Duration,
-}
-
-impl Default for BackoffSettings {
-    fn default() -> Self {
-        Self { base_ms: Duration::from_millis(100), cap_ms: Duration::from_secs(5) }
-    }
-}
-
-impl From<BackoffSettings> for Backoff {
-    fn from(settings: BackoffSettings) -> Self {
-        Self { base: settings.base_ms, cap: settings.cap_ms }
     }
 }
 

@@ -30,8 +30,8 @@ mod testing;
 mod worker;
 
 pub use config::{
-    ArchiverSettings, BackoffSettings, Config, DeadLetterSettings, FairnessSettings, LinkSettings,
-    LookupSettings, OutcomeSettings, PatienceSettings, ReconcilerSettings, RetrySettings,
+    ArchiverSettings, Config, DeadLetterSettings, FairnessSettings, LinkSettings, LookupSettings,
+    OutcomeSettings, PatienceSettings, ReconcilerSettings, RetrySettings,
 };
 pub use error::Error;
 pub use service::{Ports, Service};

@@ -7,9 +7,6 @@ use std::sync::LazyLock;
 use shared::digest::Digest;
 use shared::task::ModuleName;
 
-/// The version that every one of them has.
-pub const VERSION: &str = "builtin";
-
 /// A module in the binary.
 #[derive(Clone, Copy, Debug)]
 pub struct Builtin {

@@ -1,24 +1,69 @@
-//! `[executor]`: what a task may take, and how many may run. Read by `service.rs`.
+//! `[executor]`: every limit the executor keeps. Read by `service.rs`.
 
 mod sandbox;
+mod tasks;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared::config::{Mistakes, Section};
+use shared::config::{BackoffSettings, Mistakes, Section, millis};
 
 pub use self::sandbox::{EgressSettings, KeyValueSettings, ModuleSettings, SandboxSettings, TurnSettings};
+pub use self::tasks::{CatalogueSettings, EnrichmentSettings, ReaperSettings, TaskSettings};
 
 /// Settings of the executor.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Limits of tasks.
+    /// How long a partition that is given up, or the whole executor when it stops, may wait for what is under way.
+    /// Below the log's own drain limit.
+    #[serde(with = "millis")]
+    pub drain_ms: Duration,
+    /// How the log and the store are tried again when nothing else can be done.
+    pub backoff: BackoffSettings,
+    /// Running tasks.
+    pub tasks: TaskSettings,
+    /// Tasks that nobody is at, and those that are over.
+    pub reaper: ReaperSettings,
+    /// Enriching notifications.
+    pub enrichment: EnrichmentSettings,
+    /// What is remembered of modules.
+    pub catalogue: CatalogueSettings,
+    /// Limits of one attempt, and of all together.
     pub sandbox: SandboxSettings,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            drain_ms: Duration::from_secs(8),
+            backoff: BackoffSettings::default(),
+            tasks: TaskSettings::default(),
+            reaper: ReaperSettings::default(),
+            enrichment: EnrichmentSettings::default(),
+            catalogue: CatalogueSettings::default(),
+            sandbox: SandboxSettings::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reports a drain limit that `limit`, the log's own under `key`, would cut off.
+    pub fn check_drain(&self, key: &str, limit: Duration, mistakes: &mut Mistakes) {
+        if self.drain_ms >= limit {
+            mistakes.report("drain_ms", format_args!("must be below {key}"));
+        }
+    }
 }
 
 impl Section for Config {
     const NAME: &'static str = "executor";
 
     fn check(&self, mistakes: &mut Mistakes) {
+        self.tasks.check(self.sandbox.turns.running, mistakes);
+        self.reaper.check(mistakes);
+        self.enrichment.check(mistakes);
+        self.catalogue.check(mistakes);
         self.sandbox.check(mistakes);
     }
 }

@@ -1,15 +1,38 @@
-//! The executor: the place for WASM tasks that a notification may ask for.
+//! The executor: runs the WASM tasks that records ask for, in a sandbox, and appends what they answer to the log again.
 //!
-//! [`sandbox`] runs one attempt of a task within limits, whatever the task does. Nothing takes tasks from the log yet:
-//! the service starts, is ready, and stops like the others, so that a deployment can hold its place; it joins no consumer
-//! group, so that nothing waits for it. A record of kind `task` is dead-lettered by the director, which says so.
+//! Reading order, as a record goes:
+//! 1. [`shared::group`] joins two groups on `notifications`, one for tasks and one for what is to be enriched, and starts a
+//!    [`worker`] for each partition; [`routing`] says what a record asks for;
+//! 2. [`tasks`] brings a task to its end; the store knows where it stands, so that it ends once;
+//! 3. [`enrichment`] makes of a notification what is delivered in its place, without the store;
+//! 4. [`attempts`] is one attempt of either: [`catalogue`] says which module is meant, [`sandbox`] runs it within limits;
+//! 5. [`plan`] decides what follows, [`outputs`], [`results`] and [`derived`] are what is published and under which names.
+//!
+//! The pure core is 5, with [`routing`]: time and chance are arguments there, and nothing waits.
 
+mod attempts;
 pub mod builtins;
+mod catalogue;
 mod config;
+mod derived;
+mod enrichment;
 mod error;
+mod metrics;
+mod outputs;
+mod plan;
+mod results;
+mod routing;
 pub mod sandbox;
 mod service;
+mod stores;
+mod tasks;
+#[cfg(test)]
+mod testing;
+mod worker;
 
-pub use config::{Config, EgressSettings, KeyValueSettings, ModuleSettings, SandboxSettings, TurnSettings};
+pub use config::{
+    CatalogueSettings, Config, EgressSettings, EnrichmentSettings, KeyValueSettings, ModuleSettings,
+    ReaperSettings, SandboxSettings, TaskSettings, TurnSettings,
+};
 pub use error::Error;
 pub use service::{Ports, Service};

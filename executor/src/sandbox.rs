@@ -48,6 +48,7 @@ use self::state::State;
 use self::turns::Turns;
 use crate::config::SandboxSettings;
 pub use shared::digest::{Digest, InvalidDigest};
+use shared::task::settings::Limits;
 
 /// What the sandbox uses.
 #[derive(Clone)]
@@ -150,7 +151,22 @@ impl Sandbox {
     /// # Cancel safety
     /// The guest is stopped when this is dropped; what it did to the outside stays done.
     pub async fn run(&self, module: &Digest, grants: &Grants, input: &Input) -> Report {
-        let call = Call { settings: &self.settings, grants, input };
+        self.run_within(module, grants, &Limits::default(), input).await
+    }
+
+    /// The same within the module's own limits, where those are lower than everybody's.
+    ///
+    /// # Cancel safety
+    /// As [`Sandbox::run`].
+    pub async fn run_within(
+        &self,
+        module: &Digest,
+        grants: &Grants,
+        limits: &Limits,
+        input: &Input,
+    ) -> Report {
+        let lowered = self.settings.lowered(limits);
+        let call = Call { settings: &lowered, grants, input };
         let mut report = self.attempt(module, &call).await.unwrap_or_else(|failure| Report {
             answer: Err(failure),
             log: Vec::new(),
@@ -172,10 +188,10 @@ impl Sandbox {
         let guest = self.modules.get(module, call.grants.interfaces()).await?;
         let _turn = self.turns.take(module).await?;
         let stdio = guest.stdio(call)?;
-        let deadline = Instant::now() + self.settings.deadline_ms;
+        let deadline = Instant::now() + call.settings.deadline_ms;
         let state =
-            State::new(&self.settings, &self.ports, &self.outside, call.grants, call.input, stdio.clone());
-        let mut store = self.store(state, deadline)?;
+            State::new(call.settings, &self.ports, &self.outside, call.grants, call.input, stdio.clone());
+        let mut store = self.store(state, call.settings.fuel, deadline)?;
         let ran = tokio::time::timeout_at(deadline, guest.run(&mut store, call, stdio)).await;
         let answer = match ran {
             Ok(Ok(answered)) => answered,
@@ -184,15 +200,15 @@ impl Sandbox {
         };
         // What a guest asked for and may not have is told before anything that followed from it.
         let answer = store.data().egress.denied().map_or(answer, Err);
-        Ok(report(&store, self.settings.fuel, answer))
+        Ok(report(&store, call.settings.fuel, answer))
     }
 
-    fn store(&self, state: State, deadline: Instant) -> Result<Store<State>, Failure> {
+    fn store(&self, state: State, fuel: u64, deadline: Instant) -> Result<Store<State>, Failure> {
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(self.settings.hostcall_bytes);
         store.set_max_component_handles(self.settings.handles);
-        store.set_fuel(self.settings.fuel).map_err(|error| Failure::Host(error.to_string()))?;
+        store.set_fuel(fuel).map_err(|error| Failure::Host(error.to_string()))?;
         store.set_epoch_deadline(1);
         // At each tick: whoever waits for the thread has it before the guest goes on.
         store.epoch_deadline_callback(move |_state| {

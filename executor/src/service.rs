@@ -1,67 +1,211 @@
-//! The executor as a service: starts, is ready, stops. Called by `main.rs` and by `postrider standalone`.
+//! The executor as a service: joins its groups, works until shutdown, drains. Called by `main.rs` and by
+//! `postrider standalone`.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
 
 use shared::admin::{Readiness, Ready};
+use shared::clock::Clock;
+use shared::group::{self, Group};
+use shared::log::outlet::Outlet;
+use shared::log::{Appender, Ends, Subscriber};
+use shared::retry::Backoff;
 use shared::shutdown::Shutdown;
+use shared::store::{KeyValues, Modules, TaskRuns};
+use shared::task::{Enrichment, Order};
+use shared::topic::Topic;
 
+use crate::attempts::Attempts;
+use crate::catalogue::Catalogue;
 use crate::config::Config;
+use crate::enrichment::Enricher;
 use crate::error::Error;
+use crate::metrics;
+use crate::routing::Source;
+use crate::sandbox::{self, Resolver, Sandbox, SystemResolver};
+use crate::stores::{Shelves, Spaces};
+use crate::tasks::leases::Leases;
+use crate::tasks::ledger::{self, Clerk, Limits};
+use crate::tasks::places::Places;
+use crate::tasks::reaper::Reaper;
+use crate::tasks::runner::Runner;
+use crate::worker::Workers;
 
-/// What the executor uses: nothing yet.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Ports {}
-
-/// A running executor.
-#[derive(Debug)]
-pub struct Service {
-    readiness: Readiness,
+/// What the executor works with.
+pub struct Ports {
+    /// Where records come from.
+    pub subscriber: Arc<dyn Subscriber>,
+    /// Where what tasks answer goes, and dead letters.
+    pub appender: Arc<dyn Appender>,
+    /// The generation, the number and the limits of topics.
+    pub ends: Arc<dyn Ends>,
+    /// What is known of tasks.
+    pub runs: Arc<dyn TaskRuns>,
+    /// Modules of tenants.
+    pub modules: Arc<dyn Modules>,
+    /// The small store of tasks.
+    pub key_values: Arc<dyn KeyValues>,
+    /// Finds addresses for guests' requests.
+    pub resolver: Arc<dyn Resolver>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
 }
 
+impl Ports {
+    /// The ports of two engines; names are looked up as the system does.
+    #[must_use]
+    pub fn of<L, S>(log: &Arc<L>, store: &Arc<S>, clock: Arc<dyn Clock>) -> Self
+    where
+        L: Subscriber + Appender + Ends,
+        S: TaskRuns + Modules + KeyValues,
+    {
+        Self {
+            subscriber: Arc::clone(log) as _,
+            appender: Arc::clone(log) as _,
+            ends: Arc::clone(log) as _,
+            runs: Arc::clone(store) as _,
+            modules: Arc::clone(store) as _,
+            key_values: Arc::clone(store) as _,
+            resolver: Arc::new(SystemResolver),
+            clock,
+        }
+    }
+}
+
+/// An executor that is about to work.
+pub struct Service {
+    readiness: Readiness,
+    parts: Box<Parts>,
+}
+
+/// What it is made of.
+struct Parts {
+    config: Config,
+    subscriber: Arc<dyn Subscriber>,
+    clerk: Clerk,
+    runner: Arc<Runner>,
+    enricher: Arc<Enricher>,
+    reaper: Reaper,
+    source: Source,
+}
+
+/// What must be joined before the executor is ready.
+const PARTS: [&str; 2] = ["tasks", "enrichment"];
+
 impl Service {
-    /// Takes its place. It has no client-facing listener.
+    /// Gets ready. The executor listens nowhere; it joins its groups in [`Service::run`].
     ///
     /// # Errors
-    /// None today.
-    pub async fn bind(_config: Config, _ports: Ports) -> Result<Self, Error> {
-        Ok(Self { readiness: Readiness::of(&["executor"]) })
+    /// When there can be no sandbox with these settings.
+    #[expect(clippy::unused_async, reason = "the shape of every service")]
+    pub async fn bind(config: Config, ports: Ports) -> Result<Self, Error> {
+        metrics::describe();
+        let Ports { subscriber, appender, ends, runs, modules, key_values, resolver, clock } = ports;
+        let backoff: Backoff = config.backoff.into();
+        let outlet = Outlet::new(appender, backoff, metrics::log_away);
+        let library = Arc::new(Shelves(Arc::clone(&modules)));
+        let key_value = Arc::new(Spaces { values: key_values, entries: config.sandbox.key_value.entries });
+        let ports = sandbox::Ports { library, key_value, resolver, clock: Arc::clone(&clock) };
+        let attempts = Arc::new(Attempts {
+            catalogue: Catalogue::new(modules, config.catalogue),
+            sandbox: Sandbox::new(config.sandbox.clone(), ports)?,
+            backoff,
+        });
+        let source = Source {
+            epoch: ends.epoch(),
+            partitions: ends.partitions(),
+            max_record_bytes: ends.max_record_bytes(),
+        };
+        let settings = &config.tasks;
+        let limits = Limits {
+            records: settings.batch_records,
+            bytes: settings.batch_bytes,
+            lease: settings.lease_ms,
+            backoff,
+        };
+        // Not the machine's name: an instance that starts anew is another one, and finds the leases of the one before.
+        let instance = uuid::Uuid::new_v4().to_string();
+        let (ledger, clerk) = ledger::open(&runs, &clock, &instance, limits);
+        let (renewals, lease) = (Arc::clone(&runs), settings.lease_ms);
+        let leases = Leases::new(renewals, Arc::clone(&clock), lease, settings.batch_records, backoff);
+        let runner = Arc::new(Runner {
+            settings: settings.clone(),
+            max_record_bytes: source.max_record_bytes,
+            ledger,
+            leases: Arc::new(leases),
+            places: Arc::new(Places::new(settings.running, settings.per_module)),
+            attempts: Arc::clone(&attempts),
+            outlet: outlet.clone(),
+            clock: Arc::clone(&clock),
+        });
+        let enricher = Arc::new(Enricher {
+            settings: config.enrichment.clone(),
+            max_record_bytes: source.max_record_bytes,
+            attempts,
+            outlet,
+            clock: Arc::clone(&clock),
+        });
+        let reaper = Reaper { settings: config.reaper.clone(), runs, runner: Arc::clone(&runner), clock };
+        tracing::info!(instance, "an executor");
+        let readiness = Readiness::of(&PARTS);
+        let parts = Parts { config, subscriber, clerk, runner, enricher, reaper, source };
+        Ok(Self { readiness, parts: Box::new(parts) })
     }
 
-    /// Ready while it runs.
+    /// Ready once both groups are joined.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.readiness.clone()
     }
 
-    /// Runs until `shutdown`. There is nothing to drain.
+    /// Works until `shutdown`, then takes nothing more and waits for what is under way, within the drain limit.
     ///
     /// # Errors
-    /// None today.
+    /// When the log refuses a group for good.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
-        self.readiness.set("executor", Ready::Yes);
-        tracing::info!("the executor runs no task yet; task records become dead letters");
-        shutdown.begun().await;
-        self.readiness.set("executor", Ready::No);
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn it_is_ready_while_it_runs_and_stops_when_asked() {
-        let service = Service::bind(Config::default(), Ports::default()).await.unwrap();
-        let (readiness, shutdown) = (service.readiness(), Shutdown::new());
-        assert_eq!(readiness.missing(), ["executor"]);
-        let running = tokio::spawn(service.run(shutdown.clone()));
-        let ready = async {
-            while !readiness.missing().is_empty() {
-                tokio::task::yield_now().await;
+        let Self { readiness, parts } = self;
+        let Parts { config, subscriber, clerk, runner, enricher, reaper, source } = *parts;
+        let stop = shutdown.child();
+        let group_of = |name, limits| Group {
+            name,
+            topic: Topic::Notifications,
+            limits,
+            drain: config.drain_ms,
+            backoff: config.backoff.into(),
+            counts: metrics::COUNTS,
+        };
+        let ran = |result: Result<(), group::Error>| {
+            stop.begin();
+            result
+        };
+        let leases = Arc::clone(&runner.leases);
+        let tasks = async {
+            let group = group_of("executor.tasks", config.tasks.in_flight());
+            let workers: Workers<Order, Runner> =
+                Workers { group: group.name, source, work: runner, asks: PhantomData };
+            let joined = || readiness.set("tasks", Ready::Yes);
+            ran(group::run(group, &*subscriber, &workers, joined, &stop).await)
+        };
+        let enrichment = async {
+            let group = group_of("executor.enrichment", config.enrichment.in_flight());
+            let workers: Workers<Enrichment, Enricher> =
+                Workers { group: group.name, source, work: enricher, asks: PhantomData };
+            let joined = || readiness.set("enrichment", Ready::Yes);
+            ran(group::run(group, &*subscriber, &workers, joined, &stop).await)
+        };
+        let unready = async {
+            stop.begun().await;
+            for part in PARTS {
+                readiness.set(part, Ready::No);
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(5), ready).await.unwrap();
-        shutdown.begin();
-        running.await.unwrap().unwrap();
-        assert_eq!(readiness.missing(), ["executor"]);
+        let reaping = reaper.run(&stop, config.drain_ms);
+        let working = Box::pin(async { tokio::join!(tasks, enrichment, reaping, unready) });
+        // The store is written, and leases are prolonged, for as long as anything is under way.
+        let beside = async { tokio::join!(clerk.run(), leases.run()) };
+        tokio::select! {
+            (tasks, enrichment, (), ()) = working => Ok(tasks.and(enrichment)?),
+            _never = beside => Ok(()),
+        }
     }
 }

@@ -96,7 +96,7 @@ impl Standalone {
     /// When the settings are wrong, the directory is in use, or a port is taken.
     pub async fn start(data_dir: &Path, overrides: &[String]) -> Result<Self, Error> {
         let sources = Sources::load(None, overrides).map_err(Error::Settings)?;
-        Self::start_with(data_dir, sources, &Role::ALL).await
+        Box::pin(Self::start_with(data_dir, sources, &Role::ALL)).await
     }
 
     /// As [`Standalone::start`], with settings from anywhere and some of the roles.

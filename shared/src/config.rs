@@ -2,6 +2,7 @@
 //! winning. Each service reads the sections it uses; unknown sections and keys are refused; every mistake of every
 //! section is reported at once.
 
+mod backoff;
 mod engines;
 mod otel;
 mod secret;
@@ -15,6 +16,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use backoff::BackoffSettings;
 pub use engines::{
     AdminSettings, KafkaSettings, LogSettings, PostgresSettings, RedisSettings, SqliteLogSettings,
     StoreSettings, TelemetrySettings,

@@ -1,10 +1,12 @@
 //! `[executor.sandbox]`: the limits of one attempt, of all that run at once, and of compiled modules.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared::config::{Mistakes, millis};
+use shared::task::settings::Limits;
 
 use crate::sandbox::Network;
 
@@ -188,15 +190,31 @@ pub struct KeyValueSettings {
     pub key_bytes: usize,
     /// Most bytes of a value.
     pub value_bytes: usize,
+    /// Most entries of a tenant under one name.
+    pub entries: u32,
 }
 
 impl Default for KeyValueSettings {
     fn default() -> Self {
-        Self { calls: 64, key_bytes: 256, value_bytes: 64 * KIB }
+        Self { calls: 64, key_bytes: 256, value_bytes: 64 * KIB, entries: 10_000 }
     }
 }
 
 impl SandboxSettings {
+    /// These limits, and those of a module where they are lower.
+    pub(crate) fn lowered(&self, limits: &Limits) -> Cow<'_, Self> {
+        if *limits == Limits::default() {
+            return Cow::Borrowed(self);
+        }
+        let memory = limits.memory_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        Cow::Owned(Self {
+            deadline_ms: limits.deadline().map_or(self.deadline_ms, |own| own.min(self.deadline_ms)),
+            fuel: limits.fuel.map_or(self.fuel, |own| own.min(self.fuel)),
+            memory_bytes: memory.map_or(self.memory_bytes, |own| own.min(self.memory_bytes)),
+            ..self.clone()
+        })
+    }
+
     /// Refuses values, and relations between values, that cannot work.
     pub(super) fn check(&self, mistakes: &mut Mistakes) {
         // 4 GiB is what a 32-bit guest can address.
@@ -229,6 +247,7 @@ impl SandboxSettings {
         self.modules.check(mistakes);
         self.http.check(mistakes);
         mistakes.within("sandbox.key_value.key_bytes", self.key_value.key_bytes, 1..=64 * KIB);
+        mistakes.within("sandbox.key_value.entries", self.key_value.entries, 1..=10_000_000);
         mistakes.within("sandbox.key_value.value_bytes", self.key_value.value_bytes, 1..=64 * MIB);
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use postrider_executor::SandboxSettings;
 use postrider_executor::sandbox::{Answer, Grants};
+use shared::task::settings::Limits;
 
 use crate::guests::{ANSWER, component, component_with, echo, endless, quiet, wasi_version};
 use crate::world::{World, code, input, settings};
@@ -187,4 +188,26 @@ async fn host_resources_are_limited() {
     assert_eq!(world.run(&pollables(20)).await.answer, DONE);
     assert_eq!(code(&world.run(&pollables(1000)).await), "handles");
     assert_eq!(world.run(&quiet()).await.answer, DONE);
+}
+
+#[tokio::test]
+async fn a_module_lowers_limits_and_raises_none() {
+    let world = World::new(settings());
+    let run = async |module: &[u8], limits: Limits| {
+        let digest = world.shelf.put(module);
+        world.sandbox.run_within(&digest, &Grants::default(), &limits, &input("{}")).await
+    };
+    let fuel = |fuel| Limits { fuel: Some(fuel), ..Limits::default() };
+    let report = run(&endless(), fuel(20_000)).await;
+    assert_eq!((code(&report), report.usage.fuel), ("fuel", 20_000));
+    assert_eq!(run(&endless(), fuel(u64::MAX / 4)).await.usage.fuel, settings().fuel);
+    let memory = |pages: u64| Limits { memory_bytes: Some(pages * 65536), ..Limits::default() };
+    assert_eq!(run(&grows_to(4), memory(4)).await.answer, DONE);
+    assert_eq!(code(&run(&grows_to(5), memory(4)).await), "memory");
+    assert_eq!(code(&run(&grows_to(65), memory(1000)).await), "memory");
+    let sleeps = Limits { deadline_ms: Some(50), ..Limits::default() };
+    let world = World::new(SandboxSettings { fuel: u64::MAX / 2, ..settings() });
+    let digest = world.shelf.put(&endless());
+    let report = world.sandbox.run_within(&digest, &Grants::default(), &sleeps, &input("{}")).await;
+    assert_eq!(code(&report), "deadline");
 }

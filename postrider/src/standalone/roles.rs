@@ -89,7 +89,7 @@ pub(super) async fn bind(roles: &[Role], settings: Settings, engines: &Engines) 
         bound.director = Some(director(settings.director, engines).await?);
     }
     if roles.contains(&Role::Executor) {
-        let ports = postrider_executor::Ports::default();
+        let ports = postrider_executor::Ports::of(&engines.log, &engines.store, engines.clock.clone());
         bound.executor = Some(postrider_executor::Service::bind(settings.executor, ports).await?);
     }
     Ok(bound)

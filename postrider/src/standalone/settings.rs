@@ -47,10 +47,12 @@ impl Settings {
             admin: sources.section(),
             telemetry: sources.section(),
         };
-        let Self { receiver, director, distributor, log, .. } = &settings;
+        let Self { receiver, director, distributor, executor, log, .. } = &settings;
         relations::check(&mut sources, receiver, director, distributor, log);
         let (limit, mistakes) = (log.sqlite.drain_timeout_ms, sources.mistakes("director"));
         director.check_drain("log.sqlite.drain_timeout_ms", limit, mistakes);
+        let (limit, mistakes) = (log.sqlite.drain_timeout_ms, sources.mistakes("executor"));
+        executor.check_drain("log.sqlite.drain_timeout_ms", limit, mistakes);
         // Both ends of the link are here, and nobody else on this machine has business with it.
         if settings.distributor.link.secret.is_empty() && settings.director.link_secret.is_empty() {
             settings.distributor.link.secret = random_secret();
