@@ -69,6 +69,6 @@ mod tests {
         };
         assert_eq!(names(), names());
         assert_eq!(names().into_iter().collect::<BTreeSet<_>>().len(), 16);
-        assert_eq!(output(&acme, &one, 0).unwrap().as_str(), "t-c1164fd8d2a0a1b4cd1b57eb9fd3c0ee");
+        assert_eq!(output(&acme, &one, 0).unwrap().as_str(), "t-a658f822b5b66ed3a56fe2398e8f34fd");
     }
 }
