@@ -129,7 +129,8 @@ async fn while_the_store_is_away_a_module_that_was_seen_goes_on_enriching() {
         tokio::time::sleep(stage.config.catalogue.refresh_ms).await;
         stage.enrich(ALICE, "n-2", "echo", OnTimeout::DeadLetter).await;
         // Never seen: it is held back no longer than it may be.
-        stage.enrich(ALICE, "n-3", "two", OnTimeout::DeliverPlain).await;
+        let short = ("two", Duration::from_millis(1500), OnTimeout::DeliverPlain);
+        stage.enrich_that(ALICE, "n-3", short, |_notification| {}).await;
         eventually("delivered", async || stage.is_committed(GROUP).await).await;
         executor.stop().await;
         let expected = ["content of n-1", "content of n-2", "content of n-3"];

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use shared::clock::Timestamp;
-use shared::store::sqlite::Store;
 use shared::store::{
     Begun, DueTask, Effort, Error, Finish, Hold, Lease, NewTask, Renewed, TaskChange, TaskReview as _,
     TaskRuns,
 };
 use shared::task::TaskState;
 
+use crate::engines::Tasks;
 use crate::stage::{Stage, eventually};
 use crate::{ALICE, BOB, guests};
 
 /// The store as executors see it.
 struct Seen {
-    store: Arc<Store>,
+    store: Arc<Tasks>,
     away: AtomicBool,
     /// Whether leases cannot be prolonged.
     numb: AtomicBool,
@@ -27,7 +27,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(store: &Arc<Store>) -> Self {
+    fn of(store: &Arc<Tasks>) -> Self {
         Self {
             store: Arc::clone(store),
             away: AtomicBool::default(),

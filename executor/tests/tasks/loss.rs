@@ -1,9 +1,9 @@
 //! Executors that die, and several of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use shared::digest::Digest;
-use shared::task::TaskState;
+use shared::task::{OnTimeout, TaskState};
 
 use crate::stage::{Stage, eventually};
 use crate::{ALICE, BOB, guests};
@@ -84,4 +84,28 @@ async fn an_executor_that_stops_leaves_what_it_has_not_begun_to_the_next() {
     second.stop().await;
     let expected: Vec<String> = (0..100).map(|number| format!("content of n-{number}")).collect();
     assert_eq!(stage.published_to(ALICE).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_dies_while_it_enriches_loses_no_notification_and_no_order() {
+    let stage = Stage::open().await;
+    stage.shelf.put("echo", &guests::echo(), "{}");
+    for number in 0..100 {
+        stage.enrich(ALICE, &format!("n-{number}"), "echo", OnTimeout::DeadLetter).await;
+    }
+    for share in [3, 2] {
+        let executor = stage.start();
+        let published = async || stage.published_to(ALICE).await.into_iter().collect::<HashSet<_>>().len();
+        eventually("some are enriched", async || published().await >= 100 / share).await;
+        executor.die().await;
+    }
+    let last = stage.start();
+    eventually("all committed", async || stage.is_committed("executor.enrichment").await).await;
+    last.stop().await;
+    let mut seen = HashSet::new();
+    let mut published = stage.published_to(ALICE).await;
+    published.retain(|content| seen.insert(content.clone()));
+    let expected: Vec<String> = (0..100).map(|number| format!("content of n-{number}")).collect();
+    assert_eq!(published, expected);
+    assert!(stage.dead().await.is_empty());
 }

@@ -1,4 +1,4 @@
-//! Embedded engines in a temporary directory, and executors that run on them.
+//! Engines of a test's own, and executors that run on them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,20 +6,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use postrider_executor::{Config, Ports, Service};
 use shared::clock::{Clock, SystemClock, Timestamp};
-use shared::config::{BackoffSettings, LogSettings, StoreSettings};
-use shared::log::sqlite::Log;
+use shared::config::BackoffSettings;
 use shared::log::{Appender as _, Commits as _, Ends as _, Entry, Fetched, Reader as _};
 use shared::notification::{ContentType, Notification, NotificationId, NotificationType, Trace, Urgency};
 use shared::position::PartitionId;
 use shared::recipient::{Recipient, TenantId};
 use shared::record::{self, Kind, dead};
 use shared::shutdown::Shutdown;
-use shared::store::sqlite::Store;
-use shared::store::{Migrate as _, TaskFilter, TaskKey, TaskReview as _, TaskRuns, TaskStep, TaskSummary};
+use shared::store::{TaskFilter, TaskKey, TaskReview as _, TaskRuns, TaskStep, TaskSummary};
 use shared::task::{Enrichment, ModuleRef, OnTimeout, Order, Origin, TaskState};
 use shared::topic::{Topic, partition_of};
 use tokio::task::JoinHandle;
 
+use crate::engines::{self, Kept, Log, Tasks};
 use crate::shelf::Shelf;
 
 const PARTITIONS: u32 = 3;
@@ -39,12 +38,12 @@ pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
 pub(crate) struct Stage {
     pub(crate) config: Config,
     pub(crate) shelf: Arc<Shelf>,
-    pub(crate) store: Arc<Store>,
+    pub(crate) store: Arc<Tasks>,
     /// What executors write to; the store, if nothing is put in its place.
     pub(crate) runs: Arc<dyn TaskRuns>,
     log: Arc<Log>,
     clock: Arc<dyn Clock>,
-    _directory: tempfile::TempDir,
+    _kept: Kept,
 }
 
 /// An executor that runs.
@@ -89,14 +88,10 @@ fn config() -> Config {
 
 impl Stage {
     pub(crate) async fn open() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let (log, store, kept) = engines::open(PARTITIONS).await;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let settings = LogSettings { partitions: PARTITIONS, ..LogSettings::default() };
-        let log = Log::open(&directory.path().join("log.db"), &settings, Arc::clone(&clock)).await.unwrap();
-        let store = Store::open(directory.path().join("store.db"), &StoreSettings::default()).unwrap();
-        store.migrate().await.unwrap();
         let (shelf, runs) = (Arc::default(), Arc::clone(&store) as _);
-        Self { config: config(), shelf, store, runs, log, clock, _directory: directory }
+        Self { config: config(), shelf, store, runs, log, clock, _kept: kept }
     }
 
     pub(crate) fn start(&self) -> Executor {
@@ -170,10 +165,10 @@ impl Stage {
         self.append(record::encode(&self.notification(recipient, id))).await;
     }
 
-    /// Appends a notification that is to be enriched.
+    /// Appends a notification that is to be enriched, with time enough for it on any machine.
     pub(crate) async fn enrich(&self, recipient: &str, id: &str, module: &str, on_timeout: OnTimeout) {
-        let deadline = Duration::from_millis(1500);
-        self.enrich_that(recipient, id, (module, deadline, on_timeout), |_notification| {}).await;
+        self.enrich_that(recipient, id, (module, Enrichment::MAX_DEADLINE, on_timeout), |_notification| {})
+            .await;
     }
 
     pub(crate) async fn enrich_that(
