@@ -44,6 +44,8 @@ CREATE INDEX tasks_by_time ON tasks (created_ms, id, tenant);
 CREATE INDEX tasks_by_tenant_and_time ON tasks (tenant, created_ms, id);
 -- Most tasks are completed; those that are not are few, and looked for.
 CREATE INDEX tasks_by_state ON tasks (state, tenant, created_ms, id) WHERE state <> 'completed';
+CREATE INDEX tasks_by_module ON tasks (tenant, module, created_ms, id);
+CREATE INDEX tasks_by_failure ON tasks (tenant, failure) WHERE failure IS NOT NULL;
 CREATE INDEX tasks_by_code ON tasks (tenant, code) WHERE code IS NOT NULL;
 CREATE INDEX tasks_by_schedule ON tasks (tenant, schedule, created_ms, id) WHERE schedule IS NOT NULL;
 

@@ -316,7 +316,7 @@ pub trait TaskReview: Send + Sync + 'static {
     async fn task_steps(&self, key: &TaskKey, after: u32, limit: u32)
     -> Result<Option<Vec<TaskStep>>, Error>;
 
-    /// Asks for `change`; answers the task as it is then. None: there is no such task. Asking for what is so already, or
+    /// Asks for `change`; answers the task as it is after that. None: there is no such task. Asking for what is so already, or
     /// is asked for, changes nothing and is no error.
     ///
     /// # Errors

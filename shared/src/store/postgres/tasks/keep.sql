@@ -1,14 +1,14 @@
--- $1 to $15: the columns of the steps. $16, $17: the keys of the tasks. $18 to $22: what they were read as; all that
--- happens to one changes one of these. $23 to $43: what becomes of them. All of them are kept, or, when one is not what it
+-- $1 to $15: the columns of the steps. $16, $17: the keys of the tasks. $18 to $21: what they were read as; all that
+-- happens to one changes one of these. $22 to $42: what becomes of them. All of them are kept, or, when one is not what it
 -- was read as, none.
 WITH incoming AS (
     SELECT * FROM UNNEST(
-        $16::text[], $17::text[], $18::bigint[], $19::bigint[], $20::bigint[], $21::boolean[], $22::boolean[],
-        $23::text[], $24::bigint[], $25::bigint[], $26::text[], $27::bigint[], $28::bigint[], $29::bigint[], $30::text[],
-        $31::text[], $32::text[], $33::bigint[], $34::bigint[], $35::bigint[], $36::text[], $37::boolean[], $38::bytea[],
-        $39::text[], $40::text[], $41::bytea[], $42::bigint[], $43::bigint[], $44::bigint[]
+        $16::text[], $17::text[], $18::bigint[], $19::bigint[], $20::bigint[], $21::boolean[],
+        $22::text[], $23::bigint[], $24::bigint[], $25::text[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[],
+        $30::text[], $31::text[], $32::bigint[], $33::bigint[], $34::bigint[], $35::text[], $36::boolean[], $37::bytea[],
+        $38::text[], $39::text[], $40::bytea[], $41::bigint[], $42::bigint[], $43::bigint[]
     ) AS i (
-        tenant, id, seen_steps, seen_fence, seen_lease_ms, seen_cancel, seen_unpublished,
+        tenant, id, seen_steps, seen_fence, seen_lease_ms, seen_cancel,
         state, attempt, fence, instance, lease_ms, due_ms, wake_ms, cancel_by,
         failure, reason, changed_ms, steps, ended_fence, ended_as, unpublished, outputs,
         result, ran_version, ran_digest, epoch, partition, record_offset
@@ -16,7 +16,7 @@ WITH incoming AS (
 ), locked AS (
     SELECT t.tenant, t.id FROM incoming i JOIN tasks t ON t.tenant = i.tenant AND t.id = i.id
     WHERE t.steps = i.seen_steps AND t.fence = i.seen_fence AND t.lease_ms IS NOT DISTINCT FROM i.seen_lease_ms
-        AND (t.cancel_by IS NOT NULL) = i.seen_cancel AND (t.outputs IS NOT NULL) = i.seen_unpublished
+        AND (t.cancel_by IS NOT NULL) = i.seen_cancel
     ORDER BY t.tenant, t.id FOR UPDATE OF t
 ), gate AS (
     SELECT (SELECT count(*) FROM locked) = (SELECT count(*) FROM incoming) AS is_open

@@ -151,7 +151,6 @@ pub(super) async fn keep(
         .bind(numbers(&seen, |life| life.fence)?)
         .bind(times(&seen, |life| life.lease))
         .bind(seen.iter().map(|life| life.cancel_by.is_some()).collect::<Vec<_>>())
-        .bind(seen.iter().map(|life| life.unpublished).collect::<Vec<_>>())
         .bind(words(&next, |life| Some(life.state.as_str())))
         .bind(numbers(&next, |life| life.attempt.into())?)
         .bind(numbers(&next, |life| life.fence)?)
