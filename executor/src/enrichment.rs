@@ -88,7 +88,9 @@ impl Enricher {
         }
         let fault = match ask.on_timeout {
             OnTimeout::DeliverPlain | OnTimeout::DeadLetter => {
-                let left = notification.time.after(ask.deadline).since(self.clock.now());
+                // The log's clock may be ahead; nobody is given more time for that.
+                let now = self.clock.now();
+                let left = asked.appended.min(now).after(ask.deadline).since(now);
                 // Who comes late begins nothing.
                 let tries = async {
                     if left.is_zero() { Err(late(ask.deadline)) } else { self.until_it_says(asked).await }

@@ -1,5 +1,6 @@
 //! The first decision about a fetched record: whether this group is to act on it, and what it asks for. Pure.
 
+use shared::clock::Timestamp;
 use shared::log::{Entry, Fetched, Headers};
 use shared::notification::Notification;
 use shared::outcome::DeadReason;
@@ -39,6 +40,8 @@ impl Ask for Enrichment {
 pub(crate) struct Asked<A> {
     /// Where it stands on `notifications`; none: it was found in the store, which does not know.
     pub(crate) position: Option<Position>,
+    /// When it was appended, by the log's clock; not before it was accepted. Later for one that was requeued.
+    pub(crate) appended: Timestamp,
     /// The notification in it.
     pub(crate) notification: Notification,
     /// The record.
@@ -62,7 +65,7 @@ impl<A> Asked<A> {
 pub(crate) fn read<A: Ask>(entry: Entry, position: Option<Position>) -> Result<Asked<A>, MalformedRecord> {
     let (_kind, notification) = record::decode(&entry)?;
     let ask = A::read(&entry.headers)?;
-    Ok(Asked { position, notification, entry, ask })
+    Ok(Asked { position, appended: notification.time, notification, entry, ask })
 }
 
 /// What is to be done with a record.
@@ -90,7 +93,7 @@ pub(crate) struct Source {
 /// Decides about one record of `source`. What the director makes a dead letter, malformed, misplaced or too large, it is
 /// left to make one.
 pub(crate) fn route<A: Ask>(fetched: Fetched, source: Source) -> Routed<A> {
-    let Fetched { partition, offset, entry, .. } = fetched;
+    let Fetched { partition, offset, timestamp, entry } = fetched;
     let position = Position { epoch: source.epoch, partition, offset };
     let notification = match record::decode(&entry) {
         Ok((kind, notification)) if kind == A::KIND => notification,
@@ -102,7 +105,10 @@ pub(crate) fn route<A: Ask>(fetched: Fetched, source: Source) -> Routed<A> {
         return Routed::Elsewhere;
     }
     match A::read(&entry.headers) {
-        Ok(ask) => Routed::Act(Box::new(Asked { position: Some(position), notification, entry, ask })),
+        Ok(ask) => {
+            let appended = timestamp.max(notification.time);
+            Routed::Act(Box::new(Asked { position: Some(position), appended, notification, entry, ask }))
+        }
         Err(malformed) => {
             let reason = DeadReason::Malformed(malformed.to_string());
             Routed::Bury(Box::new(Letter { position, entry, reason }))

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use shared::task::OnTimeout;
+use shared::notification::Notification;
+use shared::task::{Enrichment, OnTimeout};
 
 use crate::shelf::Mood;
 use crate::stage::{Stage, eventually};
@@ -97,16 +98,14 @@ async fn a_module_that_fails_is_treated_by_the_same_policies_at_once() {
 async fn an_executor_that_comes_late_begins_nothing_and_what_expired_is_told_by_the_director() {
     let stage = Stage::open().await;
     stage.shelf.put("two", &guests::two(), "{}");
-    let deadline = Duration::from_secs(2);
-    let late = |notification: &mut shared::notification::Notification| {
-        notification.time = notification.time.before(Duration::from_secs(3));
-    };
-    stage.enrich_that(ALICE, "n-1", ("two", deadline, OnTimeout::DeliverPlain), late).await;
-    stage.enrich_that(ALICE, "n-2", ("two", deadline, OnTimeout::DeadLetter), late).await;
+    let deadline = Duration::from_millis(50);
+    stage.enrich_that(ALICE, "n-1", ("two", deadline, OnTimeout::DeliverPlain), |_notification| {}).await;
+    stage.enrich_that(ALICE, "n-2", ("two", deadline, OnTimeout::DeadLetter), |_notification| {}).await;
     for policy in OnTimeout::ALL {
         let id = format!("expired-{}", policy.as_str());
         stage.enrich_that(BOB, &id, ("two", deadline, policy), |one| one.expires = one.time).await;
     }
+    tokio::time::sleep(2 * deadline).await;
     let executor = stage.start();
     eventually("committed", async || stage.is_committed(GROUP).await).await;
     executor.stop().await;
@@ -114,6 +113,20 @@ async fn an_executor_that_comes_late_begins_nothing_and_what_expired_is_told_by_
     assert_eq!(stage.dead().await, [("n-2".into(), "timeout".into())]);
     let expired: HashSet<String> = stage.published_to(BOB).await.into_iter().collect();
     assert_eq!(expired.len(), OnTimeout::ALL.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_requeued_has_its_time_anew() {
+    let stage = Stage::open().await;
+    stage.shelf.put("echo", &guests::echo(), "{}");
+    let executor = stage.start();
+    let asks = ("echo", Enrichment::MAX_DEADLINE, OnTimeout::DeadLetter);
+    let an_hour_ago = |one: &mut Notification| one.time = one.time.before(Duration::from_secs(3600));
+    stage.enrich_that(ALICE, "n-1", asks, an_hour_ago).await;
+    eventually("committed", async || stage.is_committed(GROUP).await).await;
+    executor.stop().await;
+    assert_eq!(stage.kinds_to(ALICE).await, ["answer"]);
+    assert!(stage.dead().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
