@@ -10,7 +10,9 @@ use shared::notification::{
     ContentType, MAX_TTL, Notification, NotificationId, NotificationType, Trace, Urgency,
 };
 use shared::recipient::{Recipient, RecipientId, TenantId};
+use shared::task::Enrichment;
 
+use crate::bound::{Asked, Bound};
 use crate::config::Config;
 use crate::content::{Content, settle, sound_json};
 use crate::refusal::{Reason, Refusal};
@@ -26,6 +28,8 @@ pub(crate) struct Draft {
     pub(crate) urgency: Option<String>,
     /// JSON text.
     pub(crate) metadata: Option<String>,
+    /// The module that is to enrich it, if the producer names one.
+    pub(crate) task: Option<Asked>,
 }
 
 /// Whom it is for.
@@ -42,6 +46,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) trace: &'a Trace,
     pub(crate) now: Timestamp,
     pub(crate) config: &'a Config,
+    /// What enriches notifications whose producer names no module.
+    pub(crate) bound: &'a Bound,
 }
 
 /// What a record weighs besides content, metadata and trace: key, names, times and the names of its headers.
@@ -54,9 +60,35 @@ pub(crate) struct Allowance {
     bytes: usize,
 }
 
-/// What was admitted: one notification under the request's id, or one for each recipient under ids derived from it.
+/// What was admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Admitted {
+pub(crate) struct Admitted {
+    pub(crate) what: What,
+    /// What each of them is to become first.
+    pub(crate) enriched: Option<Enriched>,
+}
+
+/// How notifications are to be enriched, and who said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Enriched {
+    /// Their producer.
+    Asked(Enrichment),
+    /// A binding.
+    Bound(Enrichment),
+}
+
+impl Enriched {
+    /// How.
+    pub(crate) const fn how(&self) -> &Enrichment {
+        match self {
+            Self::Asked(enrichment) | Self::Bound(enrichment) => enrichment,
+        }
+    }
+}
+
+/// One notification under the request's id, or one for each recipient under ids derived from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum What {
     One(Box<Notification>),
     Several(NotificationId, Vec<Notification>),
 }
@@ -64,9 +96,9 @@ pub(crate) enum Admitted {
 impl Admitted {
     /// The notifications, in the order of their recipients.
     pub(crate) fn notifications(&self) -> &[Notification] {
-        match self {
-            Self::One(notification) => std::slice::from_ref(notification),
-            Self::Several(_, notifications) => notifications,
+        match &self.what {
+            What::One(notification) => std::slice::from_ref(notification),
+            What::Several(_, notifications) => notifications,
         }
     }
 }
@@ -104,6 +136,8 @@ pub(crate) fn admit(
         .map_err(|error| Refusal::new(Reason::TypeInvalid, format_args!("the type {error}")).at("/type"))?;
     let expires = expires(draft.ttl_s, terms)?;
     let urgency = urgency(draft.urgency.as_deref())?;
+    let asked = draft.task.map(|asked| asked.settle("/task")).transpose()?.map(Enriched::Asked);
+    let enriched = asked.or_else(|| terms.bound.to(&kind).map(Enriched::Bound));
     let metadata = metadata(draft.metadata, terms.config.metadata_bytes)?;
     let (content_type, content): (ContentType, Bytes) =
         settle(draft.content, draft.content_type.as_deref(), terms.config.content_bytes)?;
@@ -123,21 +157,22 @@ pub(crate) fn admit(
         trace: terms.trace.clone(),
         content: content.clone(),
     };
-    match draft.to {
+    let what = match draft.to {
         To::One(_) => recipients
             .into_iter()
             .next()
-            .map(|recipient| Admitted::One(Box::new(make(id, recipient))))
-            .ok_or_else(|| Refusal::plain(Reason::Internal)),
+            .map(|recipient| What::One(Box::new(make(id, recipient))))
+            .ok_or_else(|| Refusal::plain(Reason::Internal))?,
         To::Several(_) => {
             let derived = recipients.into_iter().enumerate().map(|(index, recipient)| {
                 NotificationId::parse(&format!("{id}.{index}"))
                     .map(|derived| make(derived, recipient))
                     .map_err(|error| Refusal::new(Reason::Internal, error))
             });
-            Ok(Admitted::Several(id.clone(), derived.collect::<Result<_, _>>()?))
+            What::Several(id.clone(), derived.collect::<Result<_, _>>()?)
         }
-    }
+    };
+    Ok(Admitted { what, enriched })
 }
 
 fn recipients(to: &To, terms: &Terms<'_>) -> Result<Vec<Recipient>, Refusal> {

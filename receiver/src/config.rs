@@ -1,5 +1,7 @@
 //! `[receiver]`: where it listens and every limit it keeps.
 
+mod tasks;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use shared::config::{LogSettings, Mistakes, Section, millis};
 use shared::notification::{DEFAULT_TTL, MAX_TTL};
 use shared::serve::HttpLimits;
+
+pub use self::tasks::{LookupSettings, ModuleSettings, ScheduleSettings, TaskSettings};
 
 /// Settings of the receiver.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -50,6 +54,12 @@ pub struct Config {
     pub keys: KeySettings,
     /// Looking at dead letters, and deciding about them.
     pub dead_letters: DeadLetterSettings,
+    /// Asking for tasks, and looking at them.
+    pub tasks: TaskSettings,
+    /// Modules, and what is bound to them.
+    pub modules: ModuleSettings,
+    /// Tasks at their times.
+    pub schedules: ScheduleSettings,
 }
 
 /// `[receiver.dead_letters]`.
@@ -115,6 +125,9 @@ impl Default for Config {
             source_prefix: "/v1/".into(),
             keys: KeySettings::default(),
             dead_letters: DeadLetterSettings::default(),
+            tasks: TaskSettings::default(),
+            modules: ModuleSettings::default(),
+            schedules: ScheduleSettings::default(),
         }
     }
 }
@@ -162,6 +175,9 @@ impl Section for Config {
         self.http.check(mistakes);
         self.keys.check(mistakes);
         self.dead_letters.check(self.in_flight_bytes, mistakes);
+        self.tasks.check(self.in_flight_bytes, mistakes);
+        self.modules.check(self.in_flight_bytes, mistakes);
+        self.schedules.check(self.in_flight_bytes, mistakes);
         if self.deadline_ms.is_zero() {
             mistakes.report("deadline_ms", "must be above zero");
         }

@@ -84,6 +84,11 @@ fn agree(bytes: &[u8], media: &MediaType) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether a content of this type is JSON.
+pub(crate) fn is_json(content_type: &ContentType) -> bool {
+    MediaType::parse(content_type.as_str()).is_some_and(|media| media.is_json())
+}
+
 /// Checks that any reader can take `text` in: JSON, nested at most 127 deep, no lone surrogates, no number beyond a
 /// double. One that fails would break a client's whole frame.
 pub(crate) fn sound_json(text: &str) -> Result<(), serde_json::Error> {

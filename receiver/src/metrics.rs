@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
-use shared::store::DeadChange;
+use shared::store::{DeadChange, TaskChange};
 
 const REQUESTS: &str = "postrider_receiver_requests";
 const REQUEST_SECONDS: &str = "postrider_receiver_request_seconds";
@@ -13,6 +13,11 @@ const APPEND_SECONDS: &str = "postrider_receiver_append_seconds";
 const IN_FLIGHT: &str = "postrider_receiver_in_flight_bytes";
 const DEAD_LETTERS_CHANGED: &str = "postrider_receiver_dead_letters_changed";
 const KEY_LOOKUPS: &str = "postrider_receiver_key_lookups";
+const LOOKUPS: &str = "postrider_receiver_lookups";
+const TASKS: &str = "postrider_receiver_tasks_accepted";
+const TASKS_ENTERED: &str = "postrider_receiver_tasks_entered";
+const TASKS_CHANGED: &str = "postrider_receiver_tasks_changed";
+const CHECK_SECONDS: &str = "postrider_receiver_check_seconds";
 
 /// Describes them, and shows the gauges before anything happened.
 pub(crate) fn describe() {
@@ -27,6 +32,18 @@ pub(crate) fn describe() {
         "dead letters that were asked to be requeued, or discarded, by change"
     );
     describe_counter!(KEY_LOOKUPS, "questions about an API key, by who answered");
+    describe_counter!(LOOKUPS, "questions about modules and bindings, by what they are and who answered");
+    describe_counter!(TASKS, "tasks durable on the log and answered so");
+    describe_counter!(
+        TASKS_ENTERED,
+        "tasks entered into the store right after they were accepted, by outcome"
+    );
+    describe_counter!(TASKS_CHANGED, "tasks that were asked to be cancelled or tried again, by change");
+    describe_histogram!(
+        CHECK_SECONDS,
+        Unit::Seconds,
+        "checking an input or a module, the wait for a place included"
+    );
     gauge!(IN_FLIGHT).set(0.0);
 }
 
@@ -65,4 +82,30 @@ pub(crate) fn dead_letters_changed(change: DeadChange, count: u64) {
 
 pub(crate) fn key_lookup(answered_by: &'static str) {
     counter!(KEY_LOOKUPS, "by" => answered_by).increment(1);
+}
+
+/// A question about `of`, which is modules or bindings.
+pub(crate) fn lookup(of: &'static str, answered_by: &'static str) {
+    counter!(LOOKUPS, "of" => of, "by" => answered_by).increment(1);
+}
+
+pub(crate) fn task_accepted() {
+    counter!(TASKS).increment(1);
+}
+
+/// A task on the log was entered into the store, or was not in time.
+pub(crate) fn task_entered(outcome: &'static str) {
+    counter!(TASKS_ENTERED, "outcome" => outcome).increment(1);
+}
+
+pub(crate) fn task_changed(change: TaskChange) {
+    let change = match change {
+        TaskChange::Cancel => "cancel",
+        TaskChange::Retry => "retry",
+    };
+    counter!(TASKS_CHANGED, "change" => change).increment(1);
+}
+
+pub(crate) fn check(took: Duration) {
+    histogram!(CHECK_SECONDS).record(took.as_secs_f64());
 }

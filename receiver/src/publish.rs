@@ -6,12 +6,15 @@ use std::time::Instant;
 use shared::log::{Appender, Entry, Error, Placed};
 use shared::notification::Notification;
 use shared::record;
+use shared::record::task::{encode_enrichment, encode_order};
+use shared::task::{Enrichment, Order};
 use shared::telemetry::spans::{self, Operation};
 use shared::telemetry::trace::{self, Begun, Span};
 use shared::topic::Topic;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
+use crate::admission::{Admitted, Enriched};
 use crate::metrics;
 use crate::refusal::{Reason, Refusal};
 
@@ -58,15 +61,45 @@ impl Drop for Reservation {
 /// Whether each notification is durable, in order.
 pub(crate) type Answers = Vec<Result<(), Reason>>;
 
-/// Appends the records of `notifications` and answers each. Goes on to its end when the caller stops waiting, and
-/// gives `reservation` back only then: the memory is held as long as the log holds the records.
+/// A record on its way to the log, and the span of sending it, if it is sampled.
+pub(crate) struct Outgoing {
+    pub(crate) entry: Entry,
+    span: Option<Span>,
+}
+
+/// What a record asks for.
+pub(crate) enum Ask<'a> {
+    /// Its delivery, after it became what the enrichment makes of it, if there is one.
+    Delivery(Option<&'a Enrichment>),
+    /// A task.
+    Task(&'a Order),
+}
+
+/// Publishes what was admitted, and answers each notification; otherwise as [`append`].
 pub(crate) async fn publish(
     log: &Arc<dyn Appender>,
-    notifications: &[Notification],
+    admitted: impl Iterator<Item = &Admitted>,
+    reservation: Reservation,
+    deadline: tokio::time::Instant,
+) -> Result<Answers, Refusal> {
+    let each = |one: &Admitted| {
+        let ask = Ask::Delivery(one.enriched.as_ref().map(Enriched::how));
+        one.notifications().iter().map(|notification| encode(notification, &ask)).collect::<Vec<_>>()
+    };
+    let told = append(log, admitted.flat_map(each).collect(), reservation, deadline).await?;
+    metrics::accepted(told.iter().filter(|answer| answer.is_ok()).count());
+    Ok(told)
+}
+
+/// Appends records and answers each. Goes on to its end when the caller stops waiting, and gives `reservation` back only
+/// then: the memory is held as long as the log holds the records.
+pub(crate) async fn append(
+    log: &Arc<dyn Appender>,
+    outgoing: Vec<Outgoing>,
     mut reservation: Reservation,
     deadline: tokio::time::Instant,
 ) -> Result<Answers, Refusal> {
-    let (entries, spans): (Vec<_>, Vec<_>) = notifications.iter().map(encode).unzip();
+    let (entries, spans): (Vec<_>, Vec<_>) = outgoing.into_iter().map(|one| (one.entry, one.span)).unzip();
     let asked = entries.len();
     reservation.grow(entries.iter().map(Entry::size_bytes).sum())?;
     let log = Arc::clone(log);
@@ -93,23 +126,25 @@ pub(crate) async fn publish(
     let mut told: Answers = answers.into_iter().map(|answer| answer.map(drop).map_err(reason)).collect();
     // An adapter that says nothing about a record has not said that it is durable.
     told.resize(asked, Err(Reason::LogUnavailable));
-    metrics::accepted(told.iter().filter(|answer| answer.is_ok()).count());
     Ok(told)
 }
 
 /// The record of `notification`, and the span of sending it, if it is sampled; whoever takes the record stands below.
-fn encode(notification: &Notification) -> (Entry, Option<Span>) {
+pub(crate) fn encode(notification: &Notification, ask: &Ask<'_>) -> Outgoing {
     let Begun { mut span, context } = trace::begin(Operation::Send, &notification.trace);
     if let Some(span) = &mut span {
         span.note(spans::ID, notification.id.as_str().to_owned());
         span.note(spans::TENANT, notification.recipient.tenant.as_str().to_owned());
         span.note(spans::BODY_BYTES, i64::try_from(notification.content.len()).unwrap_or(i64::MAX));
     }
-    let entry = match context {
-        Some(trace) => record::encode(&Notification { trace, ..notification.clone() }),
-        None => record::encode(notification),
+    let traced = context.map(|trace| Notification { trace, ..notification.clone() });
+    let notification = traced.as_ref().unwrap_or(notification);
+    let entry = match ask {
+        Ask::Delivery(None) => record::encode(notification),
+        Ask::Delivery(Some(enrichment)) => encode_enrichment(notification, enrichment),
+        Ask::Task(order) => encode_order(notification, order),
     };
-    (entry, span)
+    Outgoing { entry, span }
 }
 
 /// Ends the spans with what the log answered, which may be for fewer.

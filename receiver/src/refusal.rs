@@ -101,6 +101,54 @@ pub enum Reason {
     DeadLetterDiscarded,
     /// A dead letter that was requeued cannot be discarded.
     DeadLetterRequeued,
+    /// What is said of a task breaks its grammar.
+    TaskInvalid,
+    /// A task by a module that the tenant does not have.
+    ModuleUnknown,
+    /// The input is not what the module's schema asks for.
+    InputMismatch,
+    /// No such task in this tenant.
+    TaskNotFound,
+    /// A task that is at another end cannot be cancelled.
+    TaskEnded,
+    /// A task that has not failed, nor was cancelled, cannot be tried again.
+    TaskNotEnded,
+    /// No such module, or version, in this tenant.
+    ModuleNotFound,
+    /// A name of a module, a version, an alias, a binding or a schedule that is none, or is reserved.
+    NameInvalid,
+    /// No module that can be run.
+    ModuleUnfit,
+    /// The settings of a module are none.
+    ModuleSettingsInvalid,
+    /// The module is not the one whose digest was stated.
+    DigestMismatch,
+    /// The version is there with other bytes or settings, or is an alias.
+    VersionTaken,
+    /// A version that an alias stands for cannot be removed.
+    VersionAliased,
+    /// More versions than a tenant may have.
+    ModulesTooMany,
+    /// No such alias of this module.
+    AliasNotFound,
+    /// The alias is a version.
+    AliasTaken,
+    /// The alias stood for nothing before.
+    NothingBefore,
+    /// No such binding in this tenant.
+    BindingNotFound,
+    /// Another binding has the type.
+    BindingTaken,
+    /// More bindings than a tenant may have.
+    BindingsTooMany,
+    /// No such schedule in this tenant.
+    ScheduleNotFound,
+    /// The times of a schedule are none.
+    ScheduleInvalid,
+    /// More schedules than a tenant may have.
+    SchedulesTooMany,
+    /// Somebody else changed the schedule meanwhile.
+    ScheduleChanged,
     /// No such path.
     NotFound,
     /// No such method on this path.
@@ -118,19 +166,40 @@ pub struct Refusal {
     pub detail: String,
     /// JSON pointer (RFC 6901) to the part of the request body that is wrong.
     pub pointer: Option<String>,
+    /// Where an input is not what a schema asks for.
+    pub violations: Vec<Violation>,
+}
+
+/// One place where an input is not what a schema asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// JSON pointer (RFC 6901) to it, inside the request body.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
 }
 
 impl Refusal {
     /// A refusal in words.
     #[must_use]
     pub fn new(reason: Reason, detail: impl fmt::Display) -> Self {
-        Self { reason, detail: detail.to_string(), pointer: None }
+        Self { reason, detail: detail.to_string(), pointer: None, violations: Vec::new() }
     }
 
     /// A refusal that needs no words beyond its kind.
     #[must_use]
     pub fn plain(reason: Reason) -> Self {
-        Self { reason, detail: String::new(), pointer: None }
+        Self { reason, detail: String::new(), pointer: None, violations: Vec::new() }
+    }
+
+    /// The refusal of a part that stands at `place` of the request body, which it took for the whole.
+    #[must_use]
+    pub fn under(mut self, place: &str) -> Self {
+        self.pointer = self.pointer.map(|pointer| format!("{place}{pointer}"));
+        for violation in &mut self.violations {
+            violation.pointer.insert_str(0, place);
+        }
+        self
     }
 
     /// With the place in the request body.

@@ -8,15 +8,17 @@ use shared::clock::Clock;
 use shared::log::Appender;
 use shared::serve::{Leaving, serve};
 use shared::shutdown::Shutdown;
-use shared::store::{ApiKeys, DeadReview};
+use shared::store::{ApiKeys, Bindings, DeadReview, Modules, Schedules, TaskReview};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::auth::Authenticator;
+use crate::bindings::Bonds;
 use crate::config::Config;
 use crate::error::Error;
 use crate::http::{Edge, router};
 use crate::metrics;
+use crate::modules::Catalogue;
 
 /// What the receiver works with.
 pub struct Ports {
@@ -26,8 +28,35 @@ pub struct Ports {
     pub keys: Arc<dyn ApiKeys>,
     /// What can never be delivered.
     pub dead_letters: Arc<dyn DeadReview>,
+    /// The tasks that were asked for.
+    pub tasks: Arc<dyn TaskReview>,
+    /// The modules that tasks are run by.
+    pub modules: Arc<dyn Modules>,
+    /// What is enriched by which of them.
+    pub bindings: Arc<dyn Bindings>,
+    /// Tasks at their times.
+    pub schedules: Arc<dyn Schedules>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+}
+
+impl Ports {
+    /// The log, and one store for all the rest.
+    pub fn of<S>(appender: Arc<dyn Appender>, store: &Arc<S>, clock: Arc<dyn Clock>) -> Self
+    where
+        S: ApiKeys + DeadReview + TaskReview + Modules + Bindings + Schedules,
+    {
+        Self {
+            appender,
+            keys: store.clone(),
+            dead_letters: store.clone(),
+            tasks: store.clone(),
+            modules: store.clone(),
+            bindings: store.clone(),
+            schedules: store.clone(),
+            clock,
+        }
+    }
 }
 
 /// A receiver that has its listener.
@@ -51,8 +80,21 @@ impl Service {
         let authenticator =
             Arc::new(Authenticator::new(ports.keys, Arc::clone(&ports.clock), config.keys.clone()));
         let memory = Arc::new(Semaphore::new(config.in_flight_bytes.min(Semaphore::MAX_PERMITS)));
-        let (log, dead_letters, clock) = (ports.appender, ports.dead_letters, ports.clock);
-        let edge = Edge { config, authenticator, log, dead_letters, clock, memory };
+        let clock = ports.clock;
+        let modules = Catalogue::new(ports.modules, Arc::clone(&clock), config.modules.clone());
+        let bindings = Bonds::new(ports.bindings, Arc::clone(&clock), config.modules.lookups.clone());
+        let edge = Edge {
+            config,
+            authenticator,
+            log: ports.appender,
+            dead_letters: ports.dead_letters,
+            tasks: ports.tasks,
+            modules,
+            bindings,
+            schedules: ports.schedules,
+            clock,
+            memory,
+        };
         Ok(Self { listener, address, edge: Arc::new(edge), readiness: Readiness::of(&["receiver"]) })
     }
 

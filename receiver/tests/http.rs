@@ -7,6 +7,8 @@
 mod auth;
 #[path = "http/batch.rs"]
 mod batch;
+#[path = "http/bindings.rs"]
+mod bindings;
 #[path = "http/client.rs"]
 mod client;
 #[path = "http/dead_letters.rs"]
@@ -17,6 +19,8 @@ mod fakes;
 mod leaving;
 #[path = "http/limits.rs"]
 mod limits;
+#[path = "http/modules.rs"]
+mod modules;
 #[path = "http/openapi.rs"]
 mod openapi;
 #[path = "http/outage.rs"]
@@ -27,5 +31,9 @@ mod publish;
 mod refusals;
 #[path = "http/root.rs"]
 mod root;
+#[path = "http/schedules.rs"]
+mod schedules;
+#[path = "http/tasks.rs"]
+mod tasks;
 #[path = "http/to.rs"]
 mod to;

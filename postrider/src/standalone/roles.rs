@@ -63,12 +63,8 @@ pub(super) struct Bound {
 pub(super) async fn bind(roles: &[Role], settings: Settings, engines: &Engines) -> anyhow::Result<Bound> {
     let mut bound = Bound::default();
     if roles.contains(&Role::Receiver) {
-        let ports = postrider_receiver::Ports {
-            appender: engines.log.clone(),
-            keys: engines.store.clone(),
-            dead_letters: engines.store.clone(),
-            clock: engines.clock.clone(),
-        };
+        let clock = Arc::clone(&engines.clock) as _;
+        let ports = postrider_receiver::Ports::of(engines.log.clone(), &engines.store, clock);
         let service = postrider_receiver::Service::bind(settings.receiver, ports).await;
         bound.receiver = Some(service.map_err(|error| taken(error.into(), "receiver.listen"))?);
     }

@@ -14,12 +14,14 @@ fn draft(to: To) -> Draft {
         ttl_s: None,
         urgency: None,
         metadata: None,
+        task: None,
     }
 }
 
 fn admitted(draft: Draft, config: &Config) -> Result<Admitted, Reason> {
-    let (tenant, trace) = (TenantId::parse("acme").unwrap(), Trace::default());
-    let terms = Terms { tenant: &tenant, trace: &trace, now: Timestamp::from_millis(5_000), config };
+    let (tenant, trace, bound) = (TenantId::parse("acme").unwrap(), Trace::default(), Bound::default());
+    let now = Timestamp::from_millis(5_000);
+    let terms = Terms { tenant: &tenant, trace: &trace, now, config, bound: &bound };
     let id = NotificationId::parse("n").unwrap();
     admit(draft, id, &terms, &mut Allowance::of(config)).map_err(|refusal| refusal.reason)
 }
@@ -30,7 +32,7 @@ fn several(count: usize) -> Draft {
 
 #[test]
 fn several_recipients_have_ids_derived_from_the_requests() {
-    let Admitted::Several(id, notifications) = admitted(several(2), &Config::default()).unwrap() else {
+    let What::Several(id, notifications) = admitted(several(2), &Config::default()).unwrap().what else {
         panic!("one")
     };
     let ids: Vec<_> = notifications.iter().map(|notification| notification.id.as_str()).collect();
@@ -57,7 +59,7 @@ fn copies_count_each_against_the_fan_out_limit() {
 fn a_ttl_of_zero_lives_as_long_as_the_way_may_take() {
     let config = Config::default();
     let with = |ttl_s| admitted(Draft { ttl_s, ..draft(To::One("alice".into())) }, &config);
-    let Ok(Admitted::One(now_or_never)) = with(Some(0)) else { panic!("refused") };
+    let What::One(now_or_never) = with(Some(0)).unwrap().what else { panic!("refused") };
     assert_eq!(now_or_never.expires, now_or_never.time.after(config.zero_ttl_ms));
     assert!(with(Some(MAX_TTL.as_secs())).is_ok());
     assert_eq!(with(Some(MAX_TTL.as_secs() + 1)), Err(Reason::TtlInvalid));
@@ -79,9 +81,10 @@ proptest! {
         let content = Content::Json(Bytes::from(serde_json::to_string(&text).unwrap()));
         let draft = Draft {
             to: To::One(name), kind, content, content_type: Some("text/plain".into()), ttl_s, urgency, metadata,
+            task: None,
         };
         let admitted = admitted(draft, &Config::default());
-        let Ok(Admitted::One(notification)) = admitted else { panic!("refused: {admitted:?}") };
+        let What::One(notification) = admitted.unwrap().what else { panic!("several") };
         prop_assert_eq!(&notification.content[..], text.as_bytes());
         let (asks, read) = record::decode(&record::encode(&notification)).unwrap();
         prop_assert_eq!((asks, read), (record::Kind::Notification, *notification));

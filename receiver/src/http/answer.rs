@@ -7,8 +7,8 @@ use shared::problem::Problem;
 use utoipa::ToSchema;
 
 use super::problem::{problem, respond};
-use crate::admission::Admitted;
-use crate::refusal::{Reason, Refusal};
+use crate::admission::{Admitted, What};
+use crate::refusal::{Reason, Refusal, Violation};
 
 /// The notification is durable.
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,6 +53,19 @@ pub(super) struct Failure {
     /// Of several recipients, those whose notification is not known to be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failed: Vec<Missed>,
+    /// Where an input is not what a module's schema asks for, the first places.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    violations: Vec<Violated>,
+}
+
+/// A place where an input is not what a module's schema asks for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Violated {
+    /// JSON pointer (RFC 6901) to it, inside the request body.
+    #[schema(example = "/content/order")]
+    pointer: String,
+    /// What is wrong with it.
+    detail: String,
 }
 
 // The schema of `shared::problem::Problem`, which knows no HTTP; a test compares the two.
@@ -84,20 +97,25 @@ pub(super) struct ProblemDocument {
 
 impl From<&Refusal> for Failure {
     fn from(refusal: &Refusal) -> Self {
-        Self { problem: problem(refusal), accepted: Vec::new(), failed: Vec::new() }
+        let violated = |violation: &Violation| Violated {
+            pointer: violation.pointer.clone(),
+            detail: violation.detail.clone(),
+        };
+        let violations = refusal.violations.iter().map(violated).collect();
+        Self { problem: problem(refusal), accepted: Vec::new(), failed: Vec::new(), violations }
     }
 }
 
 /// What to say of `admitted`, given the log's answer to each of its notifications.
 pub(super) fn outcome(admitted: &Admitted, answers: &[Result<(), Reason>]) -> Result<Accepted, Box<Failure>> {
-    let (id, notifications) = match admitted {
-        Admitted::One(notification) => {
+    let (id, notifications) = match &admitted.what {
+        What::One(notification) => {
             return match answers.first().copied().unwrap_or(Err(Reason::LogUnavailable)) {
                 Ok(()) => Ok(Accepted { id: notification.id.to_string(), notifications: None }),
                 Err(reason) => Err(Box::new(Failure::from(&Refusal::plain(reason)))),
             };
         }
-        Admitted::Several(id, notifications) => (id, notifications),
+        What::Several(id, notifications) => (id, notifications),
     };
     let (mut accepted, mut failed, mut first) = (Vec::new(), Vec::new(), None);
     for (index, notification) in notifications.iter().enumerate() {
@@ -114,7 +132,16 @@ pub(super) fn outcome(admitted: &Admitted, answers: &[Result<(), Reason>]) -> Re
         return Ok(Accepted { id: id.to_string(), notifications: Some(accepted) });
     };
     let reason = if accepted.is_empty() { first } else { Reason::PartlyAccepted };
-    Err(Box::new(Failure { problem: problem(&Refusal::plain(reason)), accepted, failed }))
+    let told = Failure::from(&Refusal::plain(reason));
+    Err(Box::new(Failure { accepted, failed, ..told }))
+}
+
+/// A result as a response.
+pub(super) fn answer(result: Result<impl IntoResponse, Refusal>) -> Response {
+    match result {
+        Ok(answer) => answer.into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
 }
 
 impl IntoResponse for Accepted {

@@ -12,10 +12,11 @@ use utoipa::ToSchema;
 
 use super::Edge;
 use super::answer::{Accepted, Addressed, Failure, outcome};
+use super::enriching::Enriching;
 use super::fields::elements;
 use super::intake::{self, Intake, text};
 use super::wire::{NotificationRequest, draft};
-use crate::admission::{Admitted, Allowance, admit};
+use crate::admission::{Admitted, Allowance, Terms, admit};
 use crate::content::MediaType;
 use crate::publish;
 use crate::refusal::{Reason, Refusal};
@@ -73,16 +74,25 @@ async fn batch(edge: &Edge, request: Request) -> Result<BatchAnswer, Refusal> {
     let most = edge.config.batch_body_bytes;
     let intake =
         intake::take(edge, request, most, |headers| form_of(headers).map(|found| form = found)).await?;
-    let items = match form {
-        Form::Array => array(edge, &intake)?,
-        Form::Lines => lines(edge, &intake)?,
+    let bound = edge.bindings.of(&intake.tenant).await?;
+    let terms = intake.terms(edge, &bound);
+    let mut items = match form {
+        Form::Array => array(edge, &intake, &terms)?,
+        Form::Lines => lines(edge, &intake, &terms)?,
     };
-    let notifications: Vec<_> = items.iter().flatten().flat_map(Admitted::notifications).cloned().collect();
+    let mut enriching = Enriching::of(edge, &intake.tenant, intake.deadline);
+    for item in &mut items {
+        if let Ok(admitted) = item
+            && let Err(refusal) = enriching.check(admitted).await
+        {
+            *item = Err(refusal);
+        }
+    }
     let Intake { reservation, deadline, .. } = intake;
-    let answers = if notifications.is_empty() {
+    let answers = if items.iter().all(Result::is_err) {
         Vec::new()
     } else {
-        publish::publish(&edge.log, &notifications, reservation, deadline).await?
+        publish::publish(&edge.log, items.iter().flatten(), reservation, deadline).await?
     };
     let away =
         |answer: &Result<(), Reason>| matches!(answer, Err(Reason::LogUnavailable | Reason::LogRefused));
@@ -123,17 +133,17 @@ fn tell(items: &Items, answers: &[Result<(), Reason>]) -> BatchAnswer {
     BatchAnswer { accepted, failed: results.len() - accepted, results }
 }
 
-fn array(edge: &Edge, intake: &Intake) -> Result<Items, Refusal> {
+fn array(edge: &Edge, intake: &Intake, terms: &Terms<'_>) -> Result<Items, Refusal> {
     let text = std::str::from_utf8(&intake.body)
         .map_err(|error| Refusal::new(Reason::JsonMalformed, format_args!("JSON is UTF-8: {error}")))?;
     let most = edge.config.batch_items;
     let (items, count) = elements(text, most)?;
     within(count, most)?;
     let mut allowance = Allowance::of(&edge.config);
-    Ok(items.into_iter().map(|item| read(edge, intake, item.get(), &mut allowance)).collect())
+    Ok(items.into_iter().map(|item| read(intake, terms, item.get(), &mut allowance)).collect())
 }
 
-fn lines(edge: &Edge, intake: &Intake) -> Result<Items, Refusal> {
+fn lines(edge: &Edge, intake: &Intake, terms: &Terms<'_>) -> Result<Items, Refusal> {
     let most = edge.config.batch_items;
     let filled = intake.body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let lines: Vec<_> = filled.take(most + 1).collect();
@@ -142,7 +152,7 @@ fn lines(edge: &Edge, intake: &Intake) -> Result<Items, Refusal> {
     let read = |line: &[u8]| {
         let text = std::str::from_utf8(line)
             .map_err(|error| Refusal::new(Reason::JsonMalformed, format_args!("JSON is UTF-8: {error}")))?;
-        read(edge, intake, text, &mut allowance)
+        read(intake, terms, text, &mut allowance)
     };
     let items: Items = lines.into_iter().map(read).collect();
     let malformed = |item: &Result<_, Refusal>| {
@@ -166,9 +176,14 @@ fn within(count: usize, most: usize) -> Result<(), Refusal> {
     }
 }
 
-fn read(edge: &Edge, intake: &Intake, text: &str, allowance: &mut Allowance) -> Result<Admitted, Refusal> {
-    let draft = draft(text, &intake.body, &edge.config)?;
-    admit(draft, intake::new_id(intake.now)?, &intake.terms(edge), allowance)
+fn read(
+    intake: &Intake,
+    terms: &Terms<'_>,
+    text: &str,
+    allowance: &mut Allowance,
+) -> Result<Admitted, Refusal> {
+    let draft = draft(text, &intake.body, terms.config)?;
+    admit(draft, intake::new_id(intake.now)?, terms, allowance)
 }
 
 /// Names under which one JSON a line goes about.

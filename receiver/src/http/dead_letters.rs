@@ -12,20 +12,21 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use serde::Serialize;
 use shared::position::Position;
-use shared::store::{self, DeadFilter, DeadSummary};
-use tokio::time::{Instant, timeout_at};
+use shared::store::{DeadFilter, DeadSummary};
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use self::asked::{Asked, cursor};
 use self::letter::{Letter, WholeLetter};
 use super::Edge;
-use super::answer::Failure;
+use super::answer::{Failure, answer};
 use super::intake::{self, Intake};
 use crate::publish::Reservation;
 use crate::refusal::{Reason, Refusal};
+use crate::stored;
 
 /// A page of dead letters.
 #[derive(Debug, Serialize, ToSchema)]
@@ -65,7 +66,7 @@ async fn page(edge: &Edge, request: Request) -> Result<LetterPage, Refusal> {
     let Intake { tenant, deadline, .. } = intake::take(edge, request, 0, |_headers| Ok(())).await?;
     let settings = &edge.config.dead_letters;
     let Asked { filter, after, limit } = Asked::read(&uri, tenant, settings.page, settings.page_most)?;
-    let found = stored(deadline, edge.dead_letters.list_dead(&filter, after, limit)).await?;
+    let found = stored::by(deadline, edge.dead_letters.list_dead(&filter, after, limit)).await?;
     let full = found.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
     let cursor = found.last().filter(|_| full).map(|last| cursor((last.time, last.position)));
     Ok(LetterPage { dead_letters: found.into_iter().map(Letter::from).collect(), cursor })
@@ -98,7 +99,7 @@ async fn whole(
     let Intake { tenant, deadline, .. } = intake::take(edge, request, 0, |_headers| Ok(())).await?;
     let position = named(id)?;
     let _answer = Reservation::of(&edge.memory, edge.config.dead_letters.answer_bytes)?;
-    let found = stored(deadline, edge.dead_letters.get_dead(Some(&tenant), position)).await?;
+    let found = stored::by(deadline, edge.dead_letters.get_dead(Some(&tenant), position)).await?;
     found.map(WholeLetter::from).ok_or_else(absent)
 }
 
@@ -117,31 +118,5 @@ fn absent() -> Refusal {
 
 /// The one dead letter of `filter`, without headers and body.
 async fn summary(edge: &Edge, filter: &DeadFilter, deadline: Instant) -> Result<DeadSummary, Refusal> {
-    stored(deadline, edge.dead_letters.list_dead(filter, None, 1)).await?.pop().ok_or_else(absent)
-}
-
-/// What the store answers before the deadline.
-async fn stored<T>(
-    deadline: Instant,
-    call: impl Future<Output = Result<T, store::Error>>,
-) -> Result<T, Refusal> {
-    match timeout_at(deadline, call).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error @ store::Error::Unavailable(_))) => {
-            tracing::warn!(%error, cause = ?std::error::Error::source(&error), "dead letters cannot be read");
-            Err(Refusal::plain(Reason::StoreUnavailable))
-        }
-        Ok(Err(error @ (store::Error::Rejected(_) | store::Error::Conflict))) => {
-            tracing::error!(%error, cause = ?std::error::Error::source(&error), "the store refuses");
-            Err(Refusal::plain(Reason::StoreRefused))
-        }
-        Err(_elapsed) => Err(Refusal::plain(Reason::StoreUnavailable)),
-    }
-}
-
-fn answer(result: Result<impl axum::response::IntoResponse, Refusal>) -> Response {
-    match result {
-        Ok(answer) => answer.into_response(),
-        Err(refusal) => refusal.into_response(),
-    }
+    stored::by(deadline, edge.dead_letters.list_dead(filter, None, 1)).await?.pop().ok_or_else(absent)
 }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Edge, body};
 use crate::admission::Terms;
+use crate::bound::Bound;
 use crate::publish::Reservation;
 use crate::refusal::{Reason, Refusal};
 
@@ -30,8 +31,8 @@ pub(super) struct Intake {
 
 impl Intake {
     /// What holds for every notification of the request.
-    pub(super) fn terms<'a>(&'a self, edge: &'a Edge) -> Terms<'a> {
-        Terms { tenant: &self.tenant, trace: &self.trace, now: self.now, config: &edge.config }
+    pub(super) fn terms<'a>(&'a self, edge: &'a Edge, bound: &'a Bound) -> Terms<'a> {
+        Terms { tenant: &self.tenant, trace: &self.trace, now: self.now, config: &edge.config, bound }
     }
 }
 

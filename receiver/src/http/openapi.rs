@@ -10,7 +10,10 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 use super::dead_letters::{self, change, letter};
-use super::{answer, batch, problem, publish, to, wire};
+use super::modules::{aliases, put};
+use super::schedules::put as schedule;
+use super::tasks::{change as task, draft, run, shown};
+use super::{answer, batch, bindings, modules, problem, publish, schedules, tasks, to, wire};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -19,10 +22,18 @@ use super::{answer, batch, problem, publish, to, wire};
         publish::publish, batch::publish_batch, to::publish_to,
         dead_letters::list, dead_letters::show, change::requeue_one, change::requeue_many, change::discard_one,
         change::discard_many,
+        run::run, tasks::list, tasks::show, tasks::events, task::cancel, task::retry,
+        put::put, modules::list, modules::show, modules::delete, aliases::set, aliases::roll_back,
+        bindings::put, bindings::list, bindings::delete,
+        schedule::put, schedules::list, schedules::show, schedules::delete, schedule::enable, schedule::disable,
     ),
     components(schemas(
         wire::NotificationRequest, answer::Accepted, answer::Failure, batch::BatchAnswer,
         dead_letters::LetterPage, letter::Letter, letter::WholeLetter, change::ChangeRequest, change::Changed,
+        draft::TaskRequest, run::TaskAccepted, tasks::TaskPage, shown::Task, shown::TaskEvents,
+        modules::ModulePage, modules::WholeModule, modules::shown::ModuleShown, modules::shown::Alias, aliases::AliasRequest,
+        schedule::ScheduleRequest, schedules::SchedulePage, schedules::shown::Schedule,
+        bindings::BindingRequest, bindings::Binding, bindings::AllBindings,
     )),
     modifiers(&Security, &Problems),
 )]

@@ -80,6 +80,30 @@ rows! {
     DeadLetterUnfit => "dead-letter-not-requeueable", 422, No, "the dead letter is not a whole notification and cannot be requeued";
     DeadLetterDiscarded => "dead-letter-discarded", 409, No, "the dead letter was discarded and cannot be requeued";
     DeadLetterRequeued => "dead-letter-requeued", 409, No, "the dead letter was requeued and cannot be discarded";
+    TaskInvalid => "task-invalid", 422, No, "what is said of the task breaks its grammar";
+    ModuleUnknown => "module-unknown", 422, No, "there is no such module to run";
+    InputMismatch => "input-mismatch", 422, No, "the input is not what the module's schema asks for";
+    TaskNotFound => "task-not-found", 404, No, "there is no such task";
+    TaskEnded => "task-ended", 409, No, "the task is at its end and cannot be cancelled";
+    TaskNotEnded => "task-not-retryable", 409, No, "only a task that failed or was cancelled can be tried again";
+    ModuleNotFound => "module-not-found", 404, No, "there is no such module";
+    NameInvalid => "name-invalid", 422, No, "a name breaks its grammar, or is reserved";
+    ModuleUnfit => "module-unfit", 422, No, "the body is not a module that can be run";
+    ModuleSettingsInvalid => "module-settings-invalid", 422, No, "the module's settings are not what they must be";
+    DigestMismatch => "digest-mismatch", 422, No, "the module is not the one whose digest was stated";
+    VersionTaken => "version-taken", 409, No, "the version is there with other bytes or settings, or is an alias";
+    VersionAliased => "version-aliased", 409, No, "an alias stands for the version";
+    ModulesTooMany => "modules-too-many", 422, No, "there are as many versions of modules as there may be";
+    AliasNotFound => "alias-not-found", 404, No, "there is no such alias";
+    AliasTaken => "alias-taken", 409, No, "a version is called like the alias";
+    NothingBefore => "nothing-before", 409, No, "the alias stood for nothing before";
+    BindingNotFound => "binding-not-found", 404, No, "there is no such binding";
+    BindingTaken => "binding-taken", 409, No, "another binding has the type";
+    BindingsTooMany => "bindings-too-many", 422, No, "there are as many bindings as there may be";
+    ScheduleNotFound => "schedule-not-found", 404, No, "there is no such schedule";
+    ScheduleInvalid => "schedule-invalid", 422, No, "the schedule's times are not what they must be";
+    SchedulesTooMany => "schedules-too-many", 422, No, "there are as many schedules as there may be";
+    ScheduleChanged => "schedule-changed", 409, No, "somebody else changed the schedule meanwhile";
     NotFound => "not-found", 404, No, "there is no such resource";
     MethodNotAllowed => "method-not-allowed", 405, No, "the resource does not have this method";
     Internal => "internal", 500, Soon, "the receiver has a fault";
@@ -140,8 +164,7 @@ pub(crate) fn respond(problem: &Problem, body: &impl Serialize) -> Response {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let problem = problem(&self);
-        respond(&problem, &problem)
+        super::answer::Failure::from(&self).into_response()
     }
 }
 

@@ -7,10 +7,11 @@ use axum::response::{IntoResponse as _, Response};
 use http::header;
 
 use super::answer::{Accepted, Failure, outcome};
+use super::enriching::Enriching;
 use super::intake::{self, Intake};
 use super::wire::{NotificationRequest, draft};
 use super::{Edge, intake::text};
-use crate::admission::{Allowance, Draft, admit};
+use crate::admission::{Admitted, Allowance, Draft, admit};
 use crate::content::MediaType;
 use crate::publish;
 use crate::refusal::{Reason, Refusal};
@@ -44,20 +45,26 @@ pub(super) async fn publish(State(edge): State<Arc<Edge>>, request: Request) -> 
 
 /// Admits and publishes the one draft of a request, and answers it.
 pub(super) async fn accept(edge: &Edge, draft: Draft, intake: Intake) -> Response {
-    let admitted = intake::new_id(intake.now)
-        .and_then(|id| admit(draft, id, &intake.terms(edge), &mut Allowance::of(&edge.config)));
-    let admitted = match admitted {
+    let admitted = match admitted(edge, draft, &intake).await {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal.into_response(),
     };
     let Intake { reservation, deadline, .. } = intake;
-    match publish::publish(&edge.log, admitted.notifications(), reservation, deadline).await {
+    match publish::publish(&edge.log, std::iter::once(&admitted), reservation, deadline).await {
         Ok(answers) => match outcome(&admitted, &answers) {
             Ok(accepted) => accepted.into_response(),
             Err(failure) => Failure::into_response(*failure),
         },
         Err(refusal) => refusal.into_response(),
     }
+}
+
+async fn admitted(edge: &Edge, draft: Draft, intake: &Intake) -> Result<Admitted, Refusal> {
+    let bound = edge.bindings.of(&intake.tenant).await?;
+    let (id, mut allowance) = (intake::new_id(intake.now)?, Allowance::of(&edge.config));
+    let admitted = admit(draft, id, &intake.terms(edge, &bound), &mut allowance)?;
+    Enriching::of(edge, &intake.tenant, intake.deadline).check(&admitted).await?;
+    Ok(admitted)
 }
 
 /// Refuses what is not JSON by its content type.

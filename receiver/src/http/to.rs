@@ -14,6 +14,7 @@ use super::intake::{self, text};
 use super::publish::accept;
 use super::wire::ttl_of;
 use crate::admission::{Draft, To};
+use crate::bound::Asked;
 use crate::content::{Content, MediaType, nests_within};
 use crate::refusal::{Reason, Refusal};
 
@@ -35,9 +36,11 @@ const FORM: &str = "application/x-www-form-urlencoded";
         ("ttl" = Option<u64>, Query, description = "Seconds, up to 28 days."),
         ("urgency" = Option<String>, Query, description = "very-low, low, normal or high."),
         ("type" = Option<String>, Query, description = "What kind of thing happened; `notification` when absent."),
+        ("task" = Option<String>, Query, description = "The module that is to enrich it before it is delivered: `name` or `name@version`."),
         ("TTL" = Option<u64>, Header, description = "As the query parameter (RFC 8030, section 5.2)."),
         ("Urgency" = Option<String>, Header, description = "As the query parameter (RFC 8030, section 5.3)."),
         ("Postrider-Type" = Option<String>, Header, description = "As the query parameter `type`."),
+        ("Postrider-Task" = Option<String>, Header, description = "As the query parameter `task`."),
         ("Postrider-Metadata" = Option<String>, Header, description = "A JSON object, in ASCII."),
     ),
     request_body(content = String, content_type = "*/*", description = "The content."),
@@ -72,6 +75,7 @@ pub(super) async fn publish_to(
             ttl_s: options.ttl_s,
             urgency: options.urgency,
             metadata: options.metadata,
+            task: options.module.map(|module| Asked { module, ..Asked::default() }),
         };
         Ok((draft, intake))
     };
@@ -94,11 +98,12 @@ struct Options {
     ttl_s: Option<u64>,
     urgency: Option<String>,
     metadata: Option<String>,
+    module: Option<String>,
 }
 
 impl Options {
     fn read(headers: &HeaderMap, uri: &Uri) -> Result<Self, Refusal> {
-        let [ttl, urgency, kind] = query(uri)?;
+        let [ttl, urgency, kind, task] = query(uri)?;
         let either = |name: &str, asked: Option<String>| match (text(headers, name)?, asked) {
             (Some(header), Some(asked)) if header != asked => Err(Refusal::new(
                 Reason::FieldConflict,
@@ -114,6 +119,7 @@ impl Options {
             ttl_s: ttl.as_deref().map(ttl_of).transpose()?,
             urgency: either("urgency", urgency)?,
             metadata: text(headers, "postrider-metadata")?.map(str::to_owned),
+            module: either("postrider-task", task)?,
         })
     }
 }
@@ -130,12 +136,12 @@ fn content_type(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     }
 }
 
-/// The values of `ttl`, `urgency` and `type`.
-fn query(uri: &Uri) -> Result<[Option<String>; 3], Refusal> {
-    const NAMES: [&str; 3] = ["ttl", "urgency", "type"];
+/// The values of `ttl`, `urgency`, `type` and `task`.
+fn query(uri: &Uri) -> Result<[Option<String>; 4], Refusal> {
+    const NAMES: [&str; 4] = ["ttl", "urgency", "type", "task"];
     let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
         .map_err(|error| Refusal::new(Reason::QueryInvalid, error.body_text()))?;
-    let mut found = [None, None, None];
+    let mut found = [const { None }; NAMES.len()];
     for (name, value) in pairs {
         let Some(at) = NAMES.iter().position(|known| *known == name) else {
             let detail = format!("there are {}", NAMES.join(", "));

@@ -18,6 +18,7 @@ pub(super) async fn request(mut request: Request, next: Next) -> Response {
         Some("/v1/notifications") => "/v1/notifications",
         Some("/v1/notifications/batch") => "/v1/notifications/batch",
         Some("/v1/to/{recipient}") => "/v1/to/{recipient}",
+        Some("/v1/tasks") => "/v1/tasks",
         Some(_) | None => return next.run(request).await,
     };
     let stated = stated(request.headers());

@@ -7,12 +7,13 @@ use utoipa::ToSchema;
 
 use super::fields::{Fields, elements, scalar};
 use crate::admission::{Draft, To};
+use crate::bound::Asked;
 use crate::config::Config;
 use crate::content::{Content, nests_within};
 use crate::refusal::{Reason, Refusal};
 
 /// What the design has and this version has not.
-const LATER: [&str; 3] = ["collapse_key", "deliver_at", "task"];
+const LATER: [&str; 2] = ["collapse_key", "deliver_at"];
 
 /// A notification to be delivered. Exactly one of `content` and `content_base64`; fields that are not listed are
 /// refused.
@@ -40,6 +41,22 @@ pub(super) struct NotificationRequest {
     /// The producer's own words about it, delivered beside the content.
     #[schema(value_type = Option<Object>)]
     metadata: Option<serde_json::Value>,
+    /// The module that is to enrich it before it is delivered; the one that is bound to its type when absent.
+    task: Option<EnrichmentRequest>,
+}
+
+/// How a notification is to be enriched before it is delivered.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EnrichmentRequest {
+    /// `name` or `name@version`, where the version may be an alias.
+    #[schema(example = "enrich")]
+    module: String,
+    /// Most milliseconds that it is held back for that: up to 60000, 2000 when absent.
+    #[schema(minimum = 1, maximum = 60_000)]
+    deadline_ms: Option<u64>,
+    /// What becomes of it when the deadline passes, or the module fails: deliver_plain (when absent), retry or dead_letter.
+    on_timeout: Option<String>,
 }
 
 /// Whom it is for: exactly one of the two.
@@ -71,10 +88,24 @@ pub(super) fn draft(text: &str, body: &Bytes, config: &Config) -> Result<Draft, 
         content_type: fields.optional("content_type", "a string")?,
         ttl_s: ttl(&mut fields)?,
         urgency: fields.optional("urgency", "a string")?,
-        metadata: fields.take("metadata").map(|value| value.get().to_owned()).filter(|text| text != "null"),
+        metadata: metadata(&mut fields),
+        task: enrichment(&mut fields)?,
     };
     fields.finish(&LATER)?;
     Ok(draft)
+}
+
+/// JSON text.
+pub(super) fn metadata(fields: &mut Fields<'_>) -> Option<String> {
+    fields.take("metadata").map(|value| value.get().to_owned()).filter(|text| text != "null")
+}
+
+fn enrichment(fields: &mut Fields<'_>) -> Result<Option<Asked>, Refusal> {
+    let Some(value) = fields.take("task").filter(|value| value.get() != "null") else { return Ok(None) };
+    let mut fields = Fields::read(value.get(), "/task")?;
+    let asked = Asked::read(&mut fields)?;
+    fields.finish(&[])?;
+    Ok(Some(asked))
 }
 
 fn addressees(value: &RawValue, config: &Config) -> Result<To, Refusal> {
@@ -110,7 +141,7 @@ fn recipients(value: &RawValue, most: usize) -> Result<Vec<String>, Refusal> {
     names.into_iter().enumerate().map(read).collect()
 }
 
-fn content(fields: &mut Fields<'_>, body: &Bytes) -> Result<Content, Refusal> {
+pub(super) fn content(fields: &mut Fields<'_>, body: &Bytes) -> Result<Content, Refusal> {
     let json = fields.take("content");
     let base64 = fields.optional("content_base64", "a string")?;
     match (json, base64) {
@@ -124,7 +155,7 @@ fn content(fields: &mut Fields<'_>, body: &Bytes) -> Result<Content, Refusal> {
     }
 }
 
-fn ttl(fields: &mut Fields<'_>) -> Result<Option<u64>, Refusal> {
+pub(super) fn ttl(fields: &mut Fields<'_>) -> Result<Option<u64>, Refusal> {
     let Some(number) = fields.optional::<serde_json::Number>("ttl", "a number")? else { return Ok(None) };
     let invalid = || Refusal::new(Reason::TtlInvalid, "the time to live is whole seconds").at("/ttl");
     number.as_u64().map(Some).ok_or_else(invalid)
@@ -164,5 +195,6 @@ mod tests {
         with["a/b~"] = 1.into();
         assert_eq!(refusal_of(&with), Some((Reason::FieldUnknown, Some("/a~1b~0".into()))));
         assert_eq!(documented::<Addressees>(), ["recipient", "recipients"]);
+        assert_eq!(documented::<EnrichmentRequest>(), ["deadline_ms", "module", "on_timeout"]);
     }
 }

@@ -37,6 +37,16 @@ impl Call {
         Self::new("POST", path).header("content-type", "application/json").body(body)
     }
 
+    /// JSON put in its place.
+    pub(crate) fn put(path: &str, body: &Value) -> Self {
+        Self::new("PUT", path).header("content-type", "application/json").body(body.to_string())
+    }
+
+    /// Sends it with another key.
+    pub(crate) async fn send_as(self, key: &str, stage: &Stage) -> Answer {
+        self.header("authorization", &format!("Bearer {key}")).send_bare(stage.address).await
+    }
+
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self

@@ -54,6 +54,11 @@ impl MemoryLog {
         self.entries.lock().unwrap().iter().map(|entry| record::decode(entry).unwrap().1).collect()
     }
 
+    /// What stands on it.
+    pub(crate) fn records(&self) -> Vec<Entry> {
+        self.entries.lock().unwrap().clone()
+    }
+
     /// How many calls wait for a permit.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
@@ -158,7 +163,7 @@ pub(crate) struct Stage {
     pub(crate) log: Arc<MemoryLog>,
     pub(crate) keys: Arc<MemoryKeys>,
     pub(crate) clock: Arc<ManualClock>,
-    /// Where dead letters are.
+    /// Where all is that is no key.
     pub(crate) store: Arc<Store>,
     /// The text of a key of tenant `acme`.
     pub(crate) key: String,
@@ -187,6 +192,10 @@ impl Stage {
             appender: log.clone(),
             keys: keys.clone(),
             dead_letters: store.clone(),
+            tasks: store.clone(),
+            modules: store.clone(),
+            bindings: store.clone(),
+            schedules: store.clone(),
             clock: clock.clone(),
         };
         let service = Service::bind(config, ports).await.unwrap();

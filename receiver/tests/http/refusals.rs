@@ -88,7 +88,7 @@ fn shapes() -> Vec<Row> {
             "not-supported",
             Some("/deliver_at"),
         ),
-        ("task", with("task", json!("resize")), 422, "not-supported", Some("/task")),
+        ("task", with("task", json!("resize")), 400, "field-type", Some("/task")),
         ("type a number", with("type", json!(7)), 400, "field-type", Some("/type")),
         ("ttl a text", with("ttl", json!("60")), 400, "field-type", Some("/ttl")),
         ("urgency a number", with("urgency", json!(1)), 400, "field-type", Some("/urgency")),

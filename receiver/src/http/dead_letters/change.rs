@@ -14,12 +14,13 @@ use utoipa::ToSchema;
 
 use super::asked::Change;
 use super::letter::Letter;
-use super::{answer, named, stored, summary};
-use crate::http::answer::Failure;
+use super::{named, summary};
+use crate::http::answer::{Failure, answer};
 use crate::http::intake::{self, Intake};
 use crate::http::{Edge, publish};
 use crate::metrics;
 use crate::refusal::{Reason, Refusal};
+use crate::stored;
 
 /// Which dead letters. At least one of the filters must be there, or `all`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -138,7 +139,8 @@ async fn one(
     if is_done(&before, change)? {
         return Ok(before.into());
     }
-    let changed = stored(deadline, edge.dead_letters.change_dead(&filter, change, &key_id, now, 1)).await?;
+    let changed =
+        stored::by(deadline, edge.dead_letters.change_dead(&filter, change, &key_id, now, 1)).await?;
     metrics::dead_letters_changed(change, changed);
     let after = summary(edge, &filter, deadline).await?;
     // Somebody else may have decided otherwise meanwhile.
@@ -172,11 +174,11 @@ async fn many(edge: &Edge, request: Request, change: DeadChange) -> Result<Chang
     let settings = &edge.config.dead_letters;
     let (count, most) = if dry_run {
         let most = settings.counted;
-        (stored(deadline, edge.dead_letters.count_dead(&filter, change, most)).await?, most)
+        (stored::by(deadline, edge.dead_letters.count_dead(&filter, change, most)).await?, most)
     } else {
         let most = settings.changed;
         let changing = edge.dead_letters.change_dead(&filter, change, &key_id, now, most);
-        let changed = stored(deadline, changing).await?;
+        let changed = stored::by(deadline, changing).await?;
         metrics::dead_letters_changed(change, changed);
         (changed, most)
     };
