@@ -1,19 +1,25 @@
 //! The command line: one file per command under `cli/`. Exit codes: 0 done, 1 failed, 2 wrong usage or settings,
 //! 3 something cannot be reached, 4 refused.
 
+mod binding;
 pub(crate) mod config;
 mod credentials;
 mod dead_letters;
+mod desk;
 mod doctor;
 mod engines;
 mod failure;
 mod key;
 mod listen;
 mod migrate;
+mod module;
+mod pages;
 mod print;
 mod receiver;
+mod schedule;
 mod send;
 mod standalone;
+mod task;
 mod token;
 mod topics;
 
@@ -46,6 +52,18 @@ enum Command {
     /// What can never be delivered: look, requeue, discard
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// Tasks: have modules run, look, cancel, try again
+    #[command(subcommand)]
+    Task(task::Command),
+    /// Modules that tasks are run by, and their aliases
+    #[command(subcommand)]
+    Module(module::Command),
+    /// Tasks at their times
+    #[command(subcommand)]
+    Schedule(schedule::Command),
+    /// Which notifications are enriched by which module
+    #[command(subcommand)]
+    Binding(binding::Command),
     /// Producers' API keys
     #[command(subcommand)]
     Key(key::Command),
@@ -86,6 +104,10 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Send(arguments) => send::run(arguments).await,
         Command::Listen(arguments) => listen::run(arguments).await,
         Command::DeadLetters(command) => dead_letters::run(command).await,
+        Command::Task(command) => task::run(command).await,
+        Command::Module(command) => module::run(command).await,
+        Command::Schedule(command) => schedule::run(command).await,
+        Command::Binding(command) => binding::run(command).await,
         Command::Key(command) => key::run(command).await,
         Command::Token(command) => token::run(command),
         Command::Migrate(arguments) => migrate::run(arguments).await,

@@ -40,6 +40,11 @@ impl Failure {
         Self::new(if error.is_unavailable() { Code::Unreachable } else { Code::Refused }, error)
     }
 
+    /// Whether somebody who was reached refused.
+    pub(super) const fn is_refused(&self) -> bool {
+        matches!(self.code, Code::Refused)
+    }
+
     /// Tells the person, and answers the code.
     pub(super) fn report(self) -> ExitCode {
         // `postrider listen alice | head -n 1`: the reader has what it wanted.

@@ -19,6 +19,23 @@ pub(super) fn note(text: impl Display) {
     let _unheard = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// A line of named things: harmless, and each named one in its column.
+///
+/// # Errors
+/// As [`line`].
+pub(super) fn field(name: &str, value: impl Display) -> io::Result<()> {
+    line(format_args!("{name:<14}{}", harmless(&value.to_string())))
+}
+
+/// A line of cells between tabs; what is not there is a dash.
+///
+/// # Errors
+/// As [`line`].
+pub(super) fn cells(cells: &[Option<&str>]) -> io::Result<()> {
+    let cell = |cell: &Option<&str>| harmless(cell.unwrap_or("-")).replace(['\n', '\t'], " ");
+    line(cells.iter().map(cell).collect::<Vec<_>>().join("\t"))
+}
+
 /// `text` without what would steer a terminal: notifications are written by others.
 pub(super) fn harmless(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
