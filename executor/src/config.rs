@@ -1,6 +1,7 @@
 //! `[executor]`: every limit the executor keeps. Read by `service.rs`.
 
 mod sandbox;
+mod schedules;
 mod tasks;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use shared::config::{BackoffSettings, Mistakes, Section, millis};
 
 pub use self::sandbox::{EgressSettings, KeyValueSettings, ModuleSettings, SandboxSettings, TurnSettings};
+pub use self::schedules::ScheduleSettings;
 pub use self::tasks::{CatalogueSettings, EnrichmentSettings, ReaperSettings, TaskSettings};
 
 /// Settings of the executor.
@@ -31,6 +33,8 @@ pub struct Config {
     pub catalogue: CatalogueSettings,
     /// Limits of one attempt, and of all together.
     pub sandbox: SandboxSettings,
+    /// Firing schedules.
+    pub schedules: ScheduleSettings,
 }
 
 impl Default for Config {
@@ -43,6 +47,7 @@ impl Default for Config {
             enrichment: EnrichmentSettings::default(),
             catalogue: CatalogueSettings::default(),
             sandbox: SandboxSettings::default(),
+            schedules: ScheduleSettings::default(),
         }
     }
 }
@@ -65,6 +70,7 @@ impl Section for Config {
         self.enrichment.check(mistakes);
         self.catalogue.check(mistakes);
         self.sandbox.check(mistakes);
+        self.schedules.check(mistakes);
     }
 }
 
@@ -85,10 +91,13 @@ mod tests {
         config.sandbox.hostcall_bytes = config.sandbox.output_bytes - 1;
         config.sandbox.tick_ms = config.sandbox.deadline_ms;
         config.sandbox.turns.per_module = config.sandbox.turns.running + 1;
+        config.schedules.lease_ms = config.schedules.tick_ms;
         let mut mistakes = Mistakes::default();
         config.check(&mut mistakes);
         let told = mistakes.into_result().unwrap_err().to_string();
-        for key in ["sandbox.hostcall_bytes", "sandbox.tick_ms", "sandbox.turns.per_module"] {
+        for key in
+            ["sandbox.hostcall_bytes", "sandbox.tick_ms", "sandbox.turns.per_module", "schedules.lease_ms"]
+        {
             assert!(told.contains(key), "{told}");
         }
     }

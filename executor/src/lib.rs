@@ -23,6 +23,7 @@ mod plan;
 mod results;
 mod routing;
 pub mod sandbox;
+mod schedules;
 mod service;
 mod stores;
 mod tasks;
@@ -32,7 +33,8 @@ mod worker;
 
 pub use config::{
     CatalogueSettings, Config, EgressSettings, EnrichmentSettings, KeyValueSettings, ModuleSettings,
-    ReaperSettings, SandboxSettings, TaskSettings, TurnSettings,
+    ReaperSettings, SandboxSettings, ScheduleSettings, TaskSettings, TurnSettings,
 };
 pub use error::Error;
+pub use schedules::{Scheduler, SchedulerPorts};
 pub use service::{Ports, Service};

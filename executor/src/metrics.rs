@@ -29,6 +29,9 @@ const IN_FLIGHT_BYTES: &str = "postrider_executor_in_flight_bytes";
 const PAUSES: &str = "postrider_executor_pauses";
 const ENGINE_FAILURES: &str = "postrider_executor_engine_failures";
 const GAVE_UP: &str = "postrider_executor_records_given_up";
+const FIRED: &str = "postrider_schedules_fired";
+const LAG_SECONDS: &str = "postrider_schedules_lag_seconds";
+const LEADS: &str = "postrider_schedules_leads";
 
 /// Describes them, and shows the gauges before anything happened.
 pub(crate) fn describe() {
@@ -56,6 +59,10 @@ pub(crate) fn describe() {
     describe_counter!(PAUSES, "times fetching paused because too much was in flight, by group");
     describe_counter!(ENGINE_FAILURES, "calls that an engine did not answer, by engine");
     describe_counter!(GAVE_UP, "records left unfinished when a partition was given up, by group");
+    describe_counter!(FIRED, "times of schedules, by what became of them");
+    describe_histogram!(LAG_SECONDS, Unit::Seconds, "from the time of a schedule to its record on the log");
+    describe_gauge!(LEADS, "whether this executor fires schedules");
+    gauge!(LEADS).set(0.0);
     gauge!(RUNNING).set(0.0);
     gauge!(SANDBOX_WAITING).set(0.0);
 }
@@ -146,4 +153,43 @@ pub(crate) fn enriched(result: &'static str, took: Duration) {
 /// `result` is `answered`, `last_known` or a failure's code.
 pub(crate) fn module_lookup(result: &'static str) {
     counter!(LOOKUPS, "result" => result).increment(1);
+}
+
+/// How a time of a schedule came to fire.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fired {
+    OnTime,
+    Missed,
+}
+
+/// A time of a schedule has its record on the log, `lag` after it.
+pub(crate) fn schedule_fired(how: Fired, lag: Duration) {
+    let result = match how {
+        Fired::OnTime => "on_time",
+        Fired::Missed => "made_up",
+    };
+    counter!(FIRED, "result" => result).increment(1);
+    histogram!(LAG_SECONDS).record(lag.as_secs_f64());
+}
+
+/// Records that the log never takes.
+pub(crate) fn schedule_refused(count: u64) {
+    if count > 0 {
+        counter!(FIRED, "result" => "refused").increment(count);
+    }
+}
+
+/// Times that do not fire, counted once for each look at a schedule.
+pub(crate) fn schedule_not_fired(skipped: bool, broken: bool) {
+    if skipped {
+        counter!(FIRED, "result" => "skipped").increment(1);
+    }
+    if broken {
+        counter!(FIRED, "result" => "broken").increment(1);
+    }
+}
+
+/// Whether this executor has the lease of who fires.
+pub(crate) fn schedules_lead(leads: bool) {
+    gauge!(LEADS).set(if leads { 1.0 } else { 0.0 });
 }

@@ -81,3 +81,41 @@ fn away(error: store::Error) -> KeyValueError {
     tracing::debug!(error = &error as &dyn std::error::Error, "a task was told that the store is away");
     KeyValueError::Unavailable
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::config::StoreSettings;
+    use shared::recipient::TenantId;
+    use shared::store::Migrate as _;
+    use shared::store::sqlite::Store;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_space_is_a_tenants_under_its_name_with_so_many_entries_and_away_when_the_store_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().join("store.db"), &StoreSettings::default()).unwrap();
+        store.migrate().await.unwrap();
+        let values = Spaces { values: Arc::<Store>::clone(&store), entries: 1 };
+        let space =
+            |tenant: &str, name: &str| Space { tenant: TenantId::parse(tenant).unwrap(), name: name.into() };
+        let (here, value) = (space("acme", "totals"), Bytes::from_static(b"7"));
+        assert_eq!(values.get(&here, "k").await, Ok(None));
+        let version = values.set(&here, "k", value.clone(), Expected::Nothing).await.unwrap();
+        assert_eq!(values.get(&here, "k").await, Ok(Some(Entry { value: value.clone(), version })));
+        for other in [space("other", "totals"), space("acme", "others")] {
+            assert_eq!(values.get(&other, "k").await, Ok(None));
+            assert!(values.set(&other, "k", value.clone(), Expected::Anything).await.is_ok());
+        }
+        let set = |key: &'static str, expected| values.set(&here, key, value.clone(), expected);
+        assert_eq!(set("k", Expected::Nothing).await, Err(KeyValueError::Conflict));
+        assert_eq!(set("l", Expected::Anything).await, Err(KeyValueError::Full));
+        assert!(set("k", Expected::Version(version)).await.unwrap() > version);
+        let stale = values.delete(&here, "k", Expected::Version(version)).await;
+        assert_eq!(stale, Err(KeyValueError::Conflict));
+        assert_eq!(values.delete(&here, "k", Expected::Anything).await, Ok(()));
+        assert_eq!(values.delete(&here, "k", Expected::Anything).await, Ok(()));
+        store.close().await;
+        assert_eq!(values.get(&here, "k").await, Err(KeyValueError::Unavailable));
+    }
+}

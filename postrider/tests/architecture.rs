@@ -51,6 +51,7 @@ const PURE: &[&str] = &[
     "executor/src/sandbox/grants.rs",
     "executor/src/sandbox/memory.rs",
     "executor/src/sandbox/outputs.rs",
+    "executor/src/schedules/firing.rs",
     "postrider/src/client/parser.rs",
     "postrider/src/client/seen.rs",
 ];
