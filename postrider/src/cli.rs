@@ -20,6 +20,7 @@ mod schedule;
 mod send;
 mod standalone;
 mod task;
+mod task_local;
 mod token;
 mod topics;
 

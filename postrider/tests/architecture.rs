@@ -110,6 +110,7 @@ const WIRE: &[&str] = &[
     "postrider/src/cli/receiver.rs",
     "postrider/src/cli/send.rs",
     "postrider/src/cli/task/request.rs",
+    "postrider/src/cli/task_local",
     "postrider/src/client",
     "postrider/src/data_dir.rs",
 ];

@@ -1,4 +1,5 @@
-//! `postrider task`: tasks, asked for and looked at by a receiver's API, with a producer's key.
+//! `postrider task`: tasks, asked for and looked at by a receiver's API, with a producer's key; what is done on one's own
+//! machine is `task_local.rs`.
 
 pub(super) mod request;
 mod run;
@@ -11,7 +12,7 @@ use reqwest::Method;
 use self::shown::{event, log, task, whole};
 use super::desk::{Desk, segment};
 use super::failure::Failure;
-use super::{pages, print};
+use super::{pages, print, task_local};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Command {
@@ -29,6 +30,8 @@ pub(super) enum Command {
     Cancel(Several),
     /// Once more, after they failed or were cancelled
     Retry(Several),
+    #[command(flatten)]
+    Local(task_local::Command),
 }
 
 #[derive(Args, Debug)]
@@ -84,6 +87,7 @@ pub(super) struct Several {
 pub(super) async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(arguments) => run::run(arguments).await,
+        Command::Local(command) => task_local::run(command).await,
         Command::List(arguments) => list(arguments).await,
         Command::Get(arguments) => get(arguments).await,
         Command::Events(arguments) => events(arguments).await,
