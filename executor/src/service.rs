@@ -11,7 +11,7 @@ use shared::log::outlet::Outlet;
 use shared::log::{Appender, Ends, Subscriber};
 use shared::retry::Backoff;
 use shared::shutdown::Shutdown;
-use shared::store::{KeyValues, Modules, TaskRuns};
+use shared::store::{self, KeyValues, Modules, Schedules, TaskRuns};
 use shared::task::{Enrichment, Order};
 use shared::topic::Topic;
 
@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::metrics;
 use crate::routing::Source;
 use crate::sandbox::{self, Resolver, Sandbox, SystemResolver};
+use crate::schedules::{Scheduler, SchedulerPorts};
 use crate::stores::{Shelves, Spaces};
 use crate::tasks::leases::Leases;
 use crate::tasks::ledger::{self, Clerk, Limits};
@@ -45,6 +46,10 @@ pub struct Ports {
     pub modules: Arc<dyn Modules>,
     /// The small store of tasks.
     pub key_values: Arc<dyn KeyValues>,
+    /// What is due at which time.
+    pub schedules: Arc<dyn Schedules>,
+    /// Which executor fires it.
+    pub leases: Arc<dyn store::Leases>,
     /// Finds addresses for guests' requests.
     pub resolver: Arc<dyn Resolver>,
     /// What time it is.
@@ -57,7 +62,7 @@ impl Ports {
     pub fn of<L, S>(log: &Arc<L>, store: &Arc<S>, clock: Arc<dyn Clock>) -> Self
     where
         L: Subscriber + Appender + Ends,
-        S: TaskRuns + Modules + KeyValues,
+        S: TaskRuns + Modules + KeyValues + Schedules + store::Leases,
     {
         Self {
             subscriber: Arc::clone(log) as _,
@@ -66,6 +71,8 @@ impl Ports {
             runs: Arc::clone(store) as _,
             modules: Arc::clone(store) as _,
             key_values: Arc::clone(store) as _,
+            schedules: Arc::clone(store) as _,
+            leases: Arc::clone(store) as _,
             resolver: Arc::new(SystemResolver),
             clock,
         }
@@ -86,6 +93,7 @@ struct Parts {
     runner: Arc<Runner>,
     enricher: Arc<Enricher>,
     reaper: Reaper,
+    scheduler: Scheduler,
     source: Source,
 }
 
@@ -100,9 +108,20 @@ impl Service {
     #[expect(clippy::unused_async, reason = "the shape of every service")]
     pub async fn bind(config: Config, ports: Ports) -> Result<Self, Error> {
         metrics::describe();
-        let Ports { subscriber, appender, ends, runs, modules, key_values, resolver, clock } = ports;
+        let Ports {
+            subscriber,
+            appender,
+            ends,
+            runs,
+            modules,
+            key_values,
+            schedules,
+            leases: leading,
+            resolver,
+            clock,
+        } = ports;
         let backoff: Backoff = config.backoff.into();
-        let outlet = Outlet::new(appender, backoff, metrics::log_away);
+        let outlet = Outlet::new(Arc::clone(&appender), backoff, metrics::log_away);
         let library = Arc::new(Shelves(Arc::clone(&modules)));
         let key_value = Arc::new(Spaces { values: key_values, entries: config.sandbox.key_value.entries });
         let ports = sandbox::Ports { library, key_value, resolver, clock: Arc::clone(&clock) };
@@ -145,10 +164,12 @@ impl Service {
             outlet,
             clock: Arc::clone(&clock),
         });
+        let scheduling = SchedulerPorts { schedules, leases: leading, appender, clock: Arc::clone(&clock) };
+        let scheduler = Scheduler::new(scheduling, config.schedules, config.backoff.into(), instance.clone());
         let reaper = Reaper { settings: config.reaper.clone(), runs, runner: Arc::clone(&runner), clock };
         tracing::info!(instance, "an executor");
         let readiness = Readiness::of(&PARTS);
-        let parts = Parts { config, subscriber, clerk, runner, enricher, reaper, source };
+        let parts = Parts { config, subscriber, clerk, runner, enricher, reaper, scheduler, source };
         Ok(Self { readiness, parts: Box::new(parts) })
     }
 
@@ -164,7 +185,7 @@ impl Service {
     /// When the log refuses a group for good.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
         let Self { readiness, parts } = self;
-        let Parts { config, subscriber, clerk, runner, enricher, reaper, source } = *parts;
+        let Parts { config, subscriber, clerk, runner, enricher, reaper, scheduler, source } = *parts;
         let stop = shutdown.child();
         let group_of = |name, limits| Group {
             name,
@@ -200,11 +221,13 @@ impl Service {
             }
         };
         let reaping = reaper.run(&stop, config.drain_ms);
-        let working = Box::pin(async { tokio::join!(tasks, enrichment, reaping, unready) });
+        let working = Box::pin(async {
+            tokio::join!(tasks, enrichment, reaping, scheduler.run(stop.clone()), unready)
+        });
         // The store is written, and leases are prolonged, for as long as anything is under way.
         let beside = async { tokio::join!(clerk.run(), leases.run()) };
         tokio::select! {
-            (tasks, enrichment, (), ()) = working => Ok(tasks.and(enrichment)?),
+            (tasks, enrichment, (), (), ()) = working => Ok(tasks.and(enrichment)?),
             _never = beside => Ok(()),
         }
     }

@@ -151,7 +151,8 @@ fn a_module_or_a_built_in_is_tried_with_an_input() {
 
     let settings = folder.path().join("limits.json");
     fs::write(&settings, r#"{"limits":{"fuel":10000}}"#).unwrap();
-    fs::write(&input, format!(r#"{{"content_type":"text/plain","content":"{}"}}"#, "1".repeat(20_000))).unwrap();
+    fs::write(&input, format!(r#"{{"content_type":"text/plain","content":"{}"}}"#, "1".repeat(20_000)))
+        .unwrap();
     let limited =
         ["task", "try", redact.to_str().unwrap(), "--input", at, "--settings", settings.to_str().unwrap()];
     let (told, said) = failed(1, &limited);

@@ -20,11 +20,8 @@ fn main() -> ExitCode {
         let process = start.begin().await?;
         config.http.connections = Descriptors::provide_or_warn(config.http.connections);
         let log = process.connect("kafka", async || Log::connect(&log, &kafka).await).await?;
-        let store = shared::store::sqlite::Store::open(std::path::PathBuf::from("x"), &store)?;
-        let _ = (postgres, Store::connect);
-        let clock = Arc::new(SystemClock);
-        let ports = Ports::of(log, &store, clock);
-        let service = Service::bind(config, ports).await?;
+        let store = Store::connect(&postgres, &store)?;
+        let service = Service::bind(config, Ports::of(log, &store, Arc::new(SystemClock))).await?;
         process.announce(&[("receiver", service.address())])?;
         process.serve(service.readiness(), async |shutdown| service.run(shutdown).await).await
     })

@@ -25,9 +25,16 @@ pub const SECONDS_BUCKETS: [f64; 16] =
 const RECORDS_BUCKETS: [f64; 13] =
     [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0];
 
+/// Libraries that tell thousands of lines for each module that is compiled. From them warnings count, unless the filter
+/// names them.
+const LOUD: [&str; 4] = ["cranelift_codegen", "regalloc2", "wasmtime", "wasmtime_internal_cranelift"];
+
 /// Starts log lines on standard error. Does nothing when the process already has a subscriber.
 pub fn start_logs(settings: &TelemetrySettings) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&settings.filter).unwrap_or_default();
+    let stated = &settings.filter;
+    let quiet = LOUD.iter().filter(|name| !stated.contains(**name)).map(|name| format!(",{name}=warn"));
+    let filter = stated.clone() + &quiet.collect::<String>();
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_default();
     let colours = std::io::stderr().is_terminal();
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);

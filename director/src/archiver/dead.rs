@@ -86,9 +86,18 @@ fn row(fetched: &Fetched) -> DeadRow {
         time: fetched.timestamp,
         notification: record::id(&entry).and_then(|id| NotificationId::parse(id).ok()),
         cut,
-        requeueable: !cut && matches!(record::decode(&entry), Ok((Kind::Notification | Kind::Enrichment, _))),
+        requeueable: !cut && reads_whole(&entry),
         headers: entry.headers,
         payload: entry.payload,
+    }
+}
+
+/// Whether a record reads as a notification that can be delivered, or enriched.
+pub(super) fn reads_whole(entry: &Entry) -> bool {
+    match record::decode(entry) {
+        Ok((Kind::Notification, _)) => true,
+        Ok((Kind::Enrichment, _)) => record::task::enrichment(&entry.headers).is_ok(),
+        Ok((Kind::Task, _)) | Err(_) => false,
     }
 }
 

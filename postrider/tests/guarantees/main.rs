@@ -15,12 +15,15 @@ mod accepted_means_durable;
 mod at_least_once_without_visible_duplicates;
 mod bounded;
 mod dead_letters;
+mod enriched_before_delivery;
+mod hostile_tasks_harm_nobody;
 mod in_the_browser;
 mod log_waits_for_the_client;
 mod nothing_is_unaccounted;
 mod one_trace;
 mod operators_see_everything_but_secrets;
 mod stored_before_new;
+mod tasks_end_once;
 
 #[path = "../stack/stack.rs"]
 mod stack;

@@ -95,7 +95,7 @@ impl EngineSet {
         let replication = self.brokers.len().max(1);
         format!(
             "[log]\nprefix = \"{name}.\"\npartitions = 3\nreplication = {replication}\n[kafka]\nbrokers = \"{brokers}\"\n\
-             session_timeout_ms = 10000\ndrain_timeout_ms = 3000\n[redis]\nurl = \"{redis}\"\nprefix = \"{name}:\"\n\
+             session_timeout_ms = 10000\ndrain_timeout_ms = 3000\n[executor]\ndrain_ms = 2000\n[redis]\nurl = \"{redis}\"\nprefix = \"{name}:\"\n\
              [postgres]\nurl = \"{database}\"\nconnections = 4\n[director]\ndrain_ms = 2500\n"
         )
     }

@@ -127,6 +127,11 @@ impl Producer {
         }
     }
 
+    /// The same, to put something there.
+    pub fn put(&self, path: &str) -> reqwest::RequestBuilder {
+        http().put(format!("{}{path}", self.receiver())).bearer_auth(&self.api_key)
+    }
+
     /// A request to the producers' API, for tests that speak to it themselves.
     pub fn post(&self, path: &str) -> reqwest::RequestBuilder {
         http().post(format!("{}{path}", self.receiver())).bearer_auth(&self.api_key)

@@ -60,6 +60,7 @@ mod producer;
 mod proxy;
 mod scale;
 mod service;
+pub mod tasks;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};

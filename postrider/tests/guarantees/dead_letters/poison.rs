@@ -75,7 +75,9 @@ pub fn all(column: Column) -> Vec<Poison> {
         poison(bare(b"\xff\xfe"), "malformed", "the key is not"),
         poison(with(well("eve"), "ce_time", b"yesterday"), "malformed", "ce_time is not"),
         poison(with(well("eve"), "ce_urgency", b"\xff"), "malformed", "ce_urgency is not UTF-8"),
-        poison(with(well("trudy"), "ce_kind", b"task"), "unsupported", "tasks are not run"),
+        // These two are the executor's.
+        poison(with(well("trudy"), "ce_kind", b"task"), "malformed", "ce_task is missing"),
+        poison(with(well("trudy"), "ce_task", b"Not A Module"), "malformed", "ce_task has a character"),
         poison(with(well("trudy"), "ce_kind", b"other"), "malformed", "ce_kind is neither"),
     ];
     if column == Column::Distributed {
