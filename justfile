@@ -24,9 +24,9 @@ test *arguments:
 simulate *arguments:
     scripts/simulate {{arguments}}
 
-# What the sandbox costs beside wasmtime itself, as two medians
+# What the sandbox costs beside wasmtime itself, as two medians; then rates, memory, and good guests beside bad ones
 bench-sandbox:
-    cargo bench --locked --workspace --bench attempt
+    cargo bench --locked --workspace --bench attempt --bench beside
 
 # Builds the built-in modules and the examples of tasks, from source to the bytes that are committed
 modules:

@@ -244,6 +244,6 @@ mod tests {
         let mut sources = Sources::load(None, &overrides).unwrap();
         let _config: Config = sources.section();
         let Err(Error::Mistakes(found)) = sources.finish() else { panic!("accepted") };
-        assert_eq!(found.len(), 3, "{found:?}");
+        assert_eq!(found.len(), 6, "{found:?}");
     }
 }

@@ -82,14 +82,22 @@ fn version_of(resolve: &Resolve, namespace: &str, name: &str) -> String {
 
 /// The WIT files of WASI as the host's own dependency carries them.
 fn wasi_wit() -> PathBuf {
+    // What other platforms need was never fetched.
     let metadata = cargo_metadata::MetadataCommand::new()
         .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-        .other_options(["--offline".to_owned()])
+        .other_options(["--offline", "--filter-platform", &platform()].map(str::to_owned))
         .exec()
         .unwrap();
     let host =
         metadata.packages.iter().find(|package| package.name.as_str() == "wasmtime-wasi-http").unwrap();
     host.manifest_path.parent().unwrap().join("wit").into()
+}
+
+/// The platform that this is, as the compiler calls it.
+fn platform() -> String {
+    let told = std::process::Command::new("rustc").arg("-vV").output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    told.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
 }
 
 /// A command whose `_start` has this body, with `$write` (to a file descriptor: address, length) and `$exit` at hand,

@@ -64,8 +64,15 @@ fn reconnects_are_spread(watchers: &[Watcher], begun: Instant, part: Part) {
     let mut back: Vec<Duration> = Vec::new();
     for watcher in watchers {
         let noted = watcher.noted();
-        let went = noted.interrupted.iter().filter_map(|(at, why)| Some((since(at)?, why)));
-        for (at, why) in went {
+        // Who is turned away while it comes back was told to go before, and is told nothing of it.
+        let mut before = None;
+        let connected = noted.interrupted.iter().filter(|(at, _)| {
+            let was =
+                noted.opened.iter().any(|opened| opened <= at && before.is_none_or(|last| *opened > last));
+            before = Some(*at);
+            was
+        });
+        for (at, why) in connected.filter_map(|(at, why)| Some((since(at)?, why))) {
             assert!(why.contains("goes away") || why.contains("going away"), "{part}: {why}");
             told.push(at);
         }

@@ -10,6 +10,7 @@ use crate::stack::{Column, Fault, PATIENCE, Part, Stack};
 
 mod on_both {
     crate::on_both_columns!(
+        the_built_in_enriches_and_its_version_is_changed_by_an_alias,
         what_is_bound_to_a_module_comes_as_the_module_answered_with_its_own_id,
         a_module_that_hangs_costs_no_more_than_the_deadline_and_then_counts_what_the_binding_says,
     );
@@ -44,6 +45,36 @@ async fn what_is_bound_to_a_module_comes_as_the_module_answered_with_its_own_id(
     let mut bob = WebSocket::connect(&stack, "bob", json!({})).await;
     let came = bob.take(1).await.remove(0);
     assert_eq!((came.id, came.content), (stored, json!({"enriched": true})));
+}
+
+/// A tenant's own copy of the built-in, with settings of its own.
+async fn the_built_in_enriches_and_its_version_is_changed_by_an_alias(stack: Stack) {
+    let wasm = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../modules/dist/enrich.wasm"));
+    for (version, shop) in [("1", "first"), ("2", "second")] {
+        let fields = json!({"shop": shop}).to_string();
+        let settings = json!({"grants": {"config": {"fields": fields}}});
+        stack.put_module(&format!("enrich@{version}"), &settings, wasm).await;
+    }
+    let binding =
+        json!({"type": "order", "module": "enrich", "deadline_ms": 60000, "on_timeout": "dead_letter"});
+    bind(&stack, "orders", binding).await;
+    let mut alice = WebSocket::connect(&stack, "alice", json!({})).await;
+    let id = send(&stack, "order", "alice", json!({"order": 7})).await;
+    let came = alice.take(1).await.remove(0);
+    assert_eq!((came.id, came.content), (id, json!({"order": 7, "shop": "first"})));
+    let alias = stack.producer().put("/v1/modules/enrich/aliases/live").json(&json!({"version": "2"}));
+    assert_eq!(alias.send().await.unwrap().status(), 200);
+    // Executors heed it within the time that what they know of modules is fresh.
+    let changed = async {
+        loop {
+            send(&stack, "order", "alice", json!({"order": 8})).await;
+            if alice.take(1).await[0].content == json!({"order": 8, "shop": "second"}) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, changed).await.expect("the alias is heeded");
 }
 
 async fn a_module_that_hangs_costs_no_more_than_the_deadline_and_then_counts_what_the_binding_says(
