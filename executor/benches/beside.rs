@@ -1,6 +1,6 @@
 //! What modules and guests take of a process, and what guests that misbehave take from those beside them: tasks per second
 //! on one thread, memory of a module that is ready, and latencies of a good task alone and beside bad ones, with the
-//! process's memory. `just bench-sandbox` runs it; `docs/PERFORMANCE.md` has its figures.
+//! process's memory. `just bench-sandbox` runs it.
 
 #![allow(
     clippy::unwrap_used,
