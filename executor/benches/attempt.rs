@@ -43,7 +43,7 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-#[divan::bench]
+#[divan::bench(sample_count = 20_000)]
 fn through_the_sandbox(bencher: Bencher<'_, '_>) {
     let runtime = runtime();
     let world = world::World::new(SandboxSettings::default());
@@ -70,7 +70,7 @@ impl WasiView for State {
 
 impl types::Host for State {}
 
-#[divan::bench]
+#[divan::bench(sample_count = 20_000)]
 fn through_wasmtime(bencher: Bencher<'_, '_>) {
     let runtime = runtime();
     let settings = SandboxSettings::default();

@@ -11,6 +11,8 @@ mod artefacts;
 mod commands;
 #[path = "sandbox/egress.rs"]
 mod egress;
+#[path = "sandbox/gets.rs"]
+mod gets;
 #[path = "sandbox/grants.rs"]
 mod grants;
 #[path = "sandbox/guests.rs"]

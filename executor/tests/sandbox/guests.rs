@@ -51,7 +51,9 @@ fn wit() -> &'static (Resolve, WorldId) {
     WIT.get_or_init(|| {
         let mut resolve = Resolve::default();
         resolve.push_dir(wasi_wit()).unwrap();
-        resolve.push_path(concat!(env!("CARGO_MANIFEST_DIR"), "/wit/postrider-task.wit")).unwrap();
+        resolve
+            .push_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../executor/wit/postrider-task.wit"))
+            .unwrap();
         let version = version_of(&resolve, "wasi", "http");
         let guest = format!(
             "package tests:guest;

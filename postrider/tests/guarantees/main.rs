@@ -25,6 +25,12 @@ mod operators_see_everything_but_secrets;
 mod stored_before_new;
 mod tasks_end_once;
 
+#[path = "../../../executor/tests/sandbox/gets.rs"]
+#[allow(dead_code, reason = "shared with the sandbox's tests, which use all of it")]
+mod gets;
+#[path = "../../../executor/tests/sandbox/guests.rs"]
+#[allow(dead_code, reason = "shared with the sandbox's tests, which use all of it")]
+mod guests;
 #[path = "../stack/stack.rs"]
 mod stack;
 
