@@ -23,7 +23,7 @@ use std::sync::Arc;
 use shared::clock::Clock;
 use shared::group::intake::Limits;
 use shared::group::{self, Group};
-use shared::log::{Appender, Subscriber};
+use shared::log::{Appender, Subscriber, groups};
 use shared::position::Epoch;
 use shared::registry::Flags;
 use shared::retry::Backoff;
@@ -85,15 +85,15 @@ impl Archiver {
             result.map_err(Error::from)
         };
         let flags = async {
-            let group = group_of("archiver-flags", Topic::Parked);
+            let group = group_of(groups::ARCHIVER_FLAGS, Topic::Parked);
             stop(group::run(group, subscriber, &flags, || joined("flags"), shutdown).await)
         };
         let rows = async {
-            let group = group_of("archiver-rows", Topic::Parked);
+            let group = group_of(groups::ARCHIVER_ROWS, Topic::Parked);
             stop(group::run(group, subscriber, &rows, || joined("rows"), shutdown).await)
         };
         let dead = async {
-            let group = group_of("archiver-dead", Topic::Dead);
+            let group = group_of(groups::ARCHIVER_DEAD, Topic::Dead);
             stop(group::run(group, subscriber, &dead, || joined("dead"), shutdown).await)
         };
         let (flags, rows, dead) = tokio::join!(flags, rows, dead);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use shared::delivery::Rejection;
 use shared::group::Counts;
 use shared::outcome::{DeadReason, End, ParkReason};
 use shared::position::PartitionId;
@@ -49,7 +50,7 @@ const UNJUDGED: &str = "postrider_reconciler_unjudged";
 const UNREADABLE: &str = "postrider_reconciler_unreadable";
 const RESTARTS: &str = "postrider_archiver_restarts";
 
-/// Describes them, and shows the gauges before anything happened.
+/// Describes them, and shows gauges, and the counters that alerts watch, before anything happened.
 pub(crate) fn describe() {
     describe_counter!(ENDED, "records that reached their end, by end");
     describe_counter!(PARKED, "records parked, by reason");
@@ -96,6 +97,18 @@ pub(crate) fn describe() {
     gauge!(STREAMS).set(0.0);
     gauge!(BREAKERS).set(0.0);
     gauge!(REGISTRY_AWAY).set(0.0);
+    for end in End::ALL {
+        counter!(ENDED, "end" => end.as_str()).increment(0);
+    }
+    let malformed = DeadReason::Malformed(String::new());
+    let too_large = DeadReason::TooLarge(String::new());
+    let refused = [Rejection::Refused, Rejection::Undecodable].map(DeadReason::Rejected);
+    for reason in refused.iter().chain([&malformed, &too_large, &DeadReason::Misplaced]) {
+        counter!(DEAD, "reason" => reason.code()).increment(0);
+    }
+    for engine in ["log", "registry", "store"] {
+        counter!(ENGINE_FAILURES, "engine" => engine).increment(0);
+    }
 }
 
 /// Describes what the reconciler shows, and shows it before it looked for the first time.

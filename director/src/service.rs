@@ -5,7 +5,7 @@ use std::sync::Arc;
 use shared::admin::{Readiness, Ready};
 use shared::clock::Clock;
 use shared::group::{self, Group};
-use shared::log::{Appender, Commits, Ends, Reader, Subscriber};
+use shared::log::{Appender, Commits, Ends, Reader, Subscriber, groups};
 use shared::registry::{Flags, Nodes, Routes};
 use shared::shutdown::Shutdown;
 use shared::store::{DeadLetters, Inbox, Requeues};
@@ -137,7 +137,7 @@ impl Service {
             clock: Arc::clone(&ports.clock),
         };
         let group = Group {
-            name: "director",
+            name: groups::DIRECTOR,
             topic: Topic::Notifications,
             limits: config.in_flight(),
             drain: config.drain_ms,

@@ -156,9 +156,10 @@ impl Hub {
     /// # Errors
     /// When a cap is reached or the node is going away; nothing is held then.
     pub fn open(self: &Arc<Self>, opened: Opened) -> Result<Handle, Refused> {
+        let resumes = opened.cursor.is_some();
         let entered = self.enter(opened);
         match &entered {
-            Ok(handle) => metrics::session_opened(handle.transport()),
+            Ok(handle) => metrics::session_opened(handle.transport(), resumes && !handle.cursor_ignored()),
             Err(refused) => metrics::session_refused(*refused),
         }
         entered

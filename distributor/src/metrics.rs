@@ -1,21 +1,49 @@
 //! The names of this crate's metrics, and nothing else. Labels are words of fixed sets, never ids.
 
-use metrics::{counter, gauge};
+use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
 use shared::delivery::{Rejection, Verdict};
+use shared::store::GapCause;
 
 use crate::hub::{Refused, Transport};
 use crate::protocol::Code;
+use crate::session::Frame;
 use crate::websocket::Ended;
 
-/// Shows the gauges before anything happened: who scales by them finds them.
-pub(crate) fn show() {
+/// Shows gauges, and the counters that alerts watch, before anything happened: who scales by them finds them. `most` is how
+/// many sessions there may be.
+pub(crate) fn show(most: usize) {
+    gauge!("postrider_sessions_most").set(most as f64);
     for transport in [Transport::WebSocket, Transport::Sse, Transport::Poll] {
         gauge!("postrider_sessions", "transport" => transport.as_str()).increment(0.0);
+        counter!("postrider_sessions_opened", "transport" => transport.as_str()).increment(0);
+        counter!("postrider_sessions_resumed", "transport" => transport.as_str()).increment(0);
+        counter!("postrider_notifications_sent", "transport" => transport.as_str()).increment(0);
     }
+    for refused in [Refused::Full, Refused::RecipientFull, Refused::TenantFull, Refused::Draining] {
+        counter!("postrider_sessions_refused", "cause" => refused.as_str()).increment(0);
+    }
+    for rejection in [Rejection::Refused, Rejection::Undecodable] {
+        counter!("postrider_refusals_dead_lettered", "reason" => rejection.as_str()).increment(0);
+    }
+    for cause in GapCause::ALL {
+        counter!("postrider_gaps_told", "cause" => cause.as_str()).increment(0);
+    }
+    for engine in ["log", "registry", "store"] {
+        counter!("postrider_distributor_engine_failures", "engine" => engine).increment(0);
+    }
+    counter!("postrider_drained").increment(0);
+    counter!("postrider_gate_full").increment(0);
     gauge!("postrider_link_streams").increment(0.0);
+    gauge!("postrider_gate_bytes").increment(0.0);
 }
 
-pub(crate) fn session_opened(transport: Transport) {
+/// A session; `resumed` when it goes on where its client says that another stopped.
+pub(crate) fn session_opened(transport: Transport, resumed: bool) {
+    if resumed {
+        counter!("postrider_sessions_resumed", "transport" => transport.as_str()).increment(1);
+    }
     gauge!("postrider_sessions", "transport" => transport.as_str()).increment(1.0);
     counter!("postrider_sessions_opened", "transport" => transport.as_str()).increment(1);
 }
@@ -37,6 +65,29 @@ pub(crate) fn verdict(verdict: &Verdict) {
         Verdict::Rejected(_) => "rejected",
     };
     counter!("postrider_verdicts", "verdict" => word).increment(1);
+}
+
+/// A frame on its way to a client.
+pub(crate) fn sent(frame: &Frame, transport: Transport) {
+    match frame {
+        Frame::Welcome { .. } => {}
+        Frame::Notification { .. } => {
+            counter!("postrider_notifications_sent", "transport" => transport.as_str()).increment(1);
+        }
+        Frame::Drained { count } => counter!("postrider_drained").increment(*count),
+        Frame::Gap { cause, .. } => counter!("postrider_gaps_told", "cause" => cause.as_str()).increment(1),
+    }
+}
+
+/// The client acknowledged; `took` so long since the oldest frame was sent that it had not acknowledged.
+pub(crate) fn acknowledged(transport: Transport, took: Duration) {
+    histogram!("postrider_acknowledgement_seconds", "transport" => transport.as_str())
+        .record(took.as_secs_f64());
+}
+
+/// A session's gate holds other records than before.
+pub(crate) fn gate_changed(before: usize, after: usize) {
+    gauge!("postrider_gate_bytes").increment(after as f64 - before as f64);
 }
 
 /// A stream fell behind because a session's gate had no room for its record.

@@ -79,7 +79,7 @@ impl Service {
     /// # Errors
     /// When an address cannot be bound, or the link's is none that directors could use.
     pub async fn bind(config: Config, ports: Ports) -> Result<Self, Error> {
-        metrics::show();
+        metrics::show(config.caps.sessions);
         let (clients, address) = listen(config.listen).await?;
         let (directors, bound) = listen(config.link.listen).await?;
         let advertised = match &config.link.advertise {

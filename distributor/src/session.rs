@@ -191,7 +191,7 @@ impl Session {
         let told = matches!(entry.content, Content::Gap { .. }) && notification.is_expired(now);
         let once_known = if told { Verdict::Expired } else { Verdict::Acknowledged };
         let verdict = match entry.standing {
-            Standing::Overdue => {
+            Standing::Overdue(_) => {
                 entry.stored = true;
                 return self.spill(stream, position, parked_upto, outputs);
             }
@@ -280,6 +280,18 @@ impl Session {
     #[must_use]
     pub fn last_seq(&self) -> u64 {
         self.window.last_seq()
+    }
+
+    /// When the oldest frame was sent that waits for its client's word; `None` when none does.
+    #[must_use]
+    pub fn oldest_sent(&self) -> Option<Timestamp> {
+        self.window.oldest_due().map(|due| due.before(self.limits.ack_deadline))
+    }
+
+    /// Content that waits in the gate, in bytes.
+    #[must_use]
+    pub fn gate_bytes(&self) -> usize {
+        self.gate.bytes()
     }
 
     /// Where it stands.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use shared::notification::Notification;
 use shared::retry::Backoff;
 use shared::task::ModuleRef;
+use shared::telemetry::spans::{ATTEMPT, END, ID, MODULE, Operation, TENANT};
+use shared::telemetry::trace::{self, Begun, Span};
 use tokio::time::Instant;
 
 use crate::catalogue::{Catalogue, Module};
@@ -27,6 +29,8 @@ pub(crate) struct Attempts {
 pub(crate) struct Attempted {
     /// What the module said, or why it did not.
     pub(crate) answer: Result<Answer, Failure>,
+    /// What the module was given, in the trace of this attempt: so is what it asks to publish.
+    pub(crate) input: Notification,
     /// Which module, when it was found.
     pub(crate) module: Option<Arc<Module>>,
     /// How long it took, waiting for a turn included.
@@ -50,19 +54,28 @@ impl Attempts {
         attempt: u32,
     ) -> Attempted {
         let start = Instant::now();
+        let (mut span, input) = traced(purpose, input, module, attempt);
         let tenant = &input.recipient.tenant;
         let found = match self.catalogue.find(tenant, module).await {
             Ok(found) => found,
             Err(failure) => {
-                metrics::attempt(purpose, failure.code(), start.elapsed(), Usage::default());
                 let (took, usage) = (start.elapsed(), Usage::default());
-                return Attempted { answer: Err(failure), module: None, took, usage, log: String::new() };
+                metrics::attempt(purpose, failure.code(), took, usage);
+                end(&mut span, failure.code(), true);
+                return Attempted {
+                    answer: Err(failure),
+                    input,
+                    module: None,
+                    took,
+                    usage,
+                    log: String::new(),
+                };
             }
         };
         let input = Input {
-            notification: input.clone(),
-            attempt,
             idempotency_token: derived::token(tenant, &input.id, &module.name),
+            notification: input,
+            attempt,
         };
         let report = self.sandbox.run_within(&found.digest, &found.grants, &found.limits, &input).await;
         let took = start.elapsed();
@@ -74,7 +87,9 @@ impl Attempts {
             Err(failure) => failure.code(),
         };
         metrics::attempt(purpose, outcome, took, usage);
-        Attempted { answer, module: Some(found), took, usage, log: text(&log, log_dropped_bytes) }
+        end(&mut span, outcome, answer.is_err());
+        let (input, log) = (input.notification, text(&log, log_dropped_bytes));
+        Attempted { answer, input, module: Some(found), took, usage, log }
     }
 
     /// The same for a task. While it is the executor that is not able (no turn, the module not at hand), it is tried again
@@ -101,6 +116,32 @@ impl Attempts {
             tries = tries.saturating_add(1);
             tokio::time::sleep(delay).await;
         }
+    }
+}
+
+/// The attempt's span, and the input below it.
+fn traced(
+    purpose: Purpose,
+    input: &Notification,
+    module: &ModuleRef,
+    attempt: u32,
+) -> (Option<Span>, Notification) {
+    let Begun { mut span, context } = trace::begin(Operation::Run(purpose.as_str()), &input.trace);
+    if let Some(span) = &mut span {
+        span.note(ID, input.id.as_str().to_owned());
+        span.note(TENANT, input.recipient.tenant.as_str().to_owned());
+        span.note(MODULE, module.to_string());
+        span.note(ATTEMPT, i64::from(attempt));
+    }
+    let trace = context.unwrap_or_else(|| input.trace.clone());
+    (span, Notification { trace, ..input.clone() })
+}
+
+fn end(span: &mut Option<Span>, outcome: &'static str, failed: bool) {
+    let Some(span) = span else { return };
+    span.note(END, outcome);
+    if failed {
+        span.fail(outcome);
     }
 }
 

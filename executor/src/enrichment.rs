@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
-use shared::clock::{Clock, Timestamp};
+use shared::clock::Clock;
 use shared::log::Entry;
 use shared::log::outlet::{Outlet, Taken};
 use shared::notification::Notification;
 use shared::record;
 use shared::record::dead::Letter;
-use shared::task::{Enrichment, OnTimeout};
+use shared::task::{Enrichment, ModuleName, OnTimeout};
 use shared::topic::Topic;
 use tokio_util::sync::CancellationToken;
 
@@ -167,7 +167,7 @@ impl Enricher {
         match made.answer {
             Ok(Answer::Done(outputs)) if outputs.is_empty() => Ok(Verdict::Filter),
             Ok(Answer::Done(outputs)) => {
-                let entries = self.entries(asked, outputs, self.clock.now());
+                let entries = self.entries(&made.input, &ask.module.name, outputs);
                 let entries = entries.map_err(|failure| Miss::Failed(Fault::from(&failure)))?;
                 Ok(Verdict::Append(entries, "enriched"))
             }
@@ -183,11 +183,11 @@ impl Enricher {
     /// The first output stands for the notification; the others are of their own.
     fn entries(
         &self,
-        asked: &Asked<Enrichment>,
+        input: &Notification,
+        module: &ModuleName,
         outputs: Vec<Output>,
-        now: Timestamp,
     ) -> Result<Vec<Entry>, Failure> {
-        let (input, module) = (&asked.notification, &asked.ask.module.name);
+        let now = self.clock.now();
         let made = outputs.into_iter().enumerate().map(|(place, output)| match place {
             0 => outputs::enriched(input, output, now),
             _ => outputs::notification(input, module, output, place, now)

@@ -7,6 +7,7 @@ use shared::group::Counts;
 use shared::position::PartitionId;
 use shared::task::TaskState;
 
+use crate::plan;
 use crate::sandbox::Usage;
 
 const ENDED: &str = "postrider_tasks_ended";
@@ -33,7 +34,7 @@ const FIRED: &str = "postrider_schedules_fired";
 const LAG_SECONDS: &str = "postrider_schedules_lag_seconds";
 const LEADS: &str = "postrider_schedules_leads";
 
-/// Describes them, and shows the gauges before anything happened.
+/// Describes them, and shows gauges, and the counters that alerts watch, before anything happened.
 pub(crate) fn describe() {
     describe_counter!(ENDED, "tasks that came to an end, by state and failure");
     describe_histogram!(END_SECONDS, Unit::Seconds, "from acceptance to the end of a task, by state");
@@ -65,6 +66,14 @@ pub(crate) fn describe() {
     gauge!(LEADS).set(0.0);
     gauge!(RUNNING).set(0.0);
     gauge!(SANDBOX_WAITING).set(0.0);
+    counter!(ENDED, "state" => TaskState::Completed.as_str(), "failure" => "none").increment(0);
+    counter!(ENDED, "state" => TaskState::Cancelled.as_str(), "failure" => "none").increment(0);
+    for failure in plan::CODES {
+        counter!(ENDED, "state" => TaskState::Failed.as_str(), "failure" => failure).increment(0);
+    }
+    for engine in ["log", "store"] {
+        counter!(ENGINE_FAILURES, "engine" => engine).increment(0);
+    }
 }
 
 /// Where what happens to the executor's groups is counted.
@@ -104,12 +113,18 @@ pub(crate) enum Purpose {
     Enrichment,
 }
 
+impl Purpose {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Enrichment => "enrichment",
+        }
+    }
+}
+
 /// An attempt in the sandbox. `outcome` is `done`, `retry`, `rejected` or a failure's code.
 pub(crate) fn attempt(purpose: Purpose, outcome: &'static str, took: Duration, usage: Usage) {
-    let purpose = match purpose {
-        Purpose::Task => "task",
-        Purpose::Enrichment => "enrichment",
-    };
+    let purpose = purpose.as_str();
     counter!(ATTEMPTS, "for" => purpose, "outcome" => outcome).increment(1);
     histogram!(ATTEMPT_SECONDS, "for" => purpose).record(took.as_secs_f64());
     counter!(FUEL, "for" => purpose).increment(usage.fuel);

@@ -16,6 +16,28 @@ pub(crate) struct Fault {
     pub(crate) reason: String,
 }
 
+/// The codes that a task can fail with.
+pub(crate) const CODES: [&str; 18] = [
+    "attempts",
+    "deadline",
+    "denied",
+    "expired",
+    "fuel",
+    "handles",
+    "input_too_large",
+    "invalid_input",
+    "invalid_module",
+    "invalid_output",
+    "lost",
+    "memory",
+    "no_module",
+    "output_too_large",
+    "rejected",
+    "stack",
+    "trap",
+    "unfit",
+];
+
 impl Fault {
     pub(crate) fn new(code: &'static str, reason: impl Into<String>) -> Self {
         Self { code, reason: reason.into() }
@@ -96,6 +118,8 @@ pub(crate) fn next(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
@@ -110,6 +134,22 @@ mod tests {
 
     fn retry(after: Option<u64>) -> Result<Answer, Failure> {
         Ok(Answer::Retry { reason: "later".into(), after: after.map(Duration::from_secs) })
+    }
+
+    /// `docs/TASKS.md` says of each what it means.
+    #[test]
+    fn the_codes_that_tasks_fail_with_are_those_of_the_document() {
+        let document = include_str!("../../docs/TASKS.md");
+        let (_, table) = document.split_once("| code | class | what happened |").unwrap();
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let mut codes = BTreeSet::new();
+        for row in rows.filter(|row| row.contains("terminal") || row.contains("ends it")) {
+            let cell = row.split('|').nth(1).unwrap();
+            codes.extend(cell.split('`').skip(1).step_by(2));
+        }
+        // That of enrichment, which is no task.
+        assert!(codes.remove("timeout"));
+        assert_eq!(codes, BTreeSet::from(CODES));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use shared::admin::{Readiness, Ready};
 use shared::clock::Clock;
 use shared::group::{self, Group};
 use shared::log::outlet::Outlet;
-use shared::log::{Appender, Ends, Subscriber};
+use shared::log::{Appender, Ends, Subscriber, groups};
 use shared::retry::Backoff;
 use shared::shutdown::Shutdown;
 use shared::store::{self, KeyValues, Modules, Schedules, TaskRuns};
@@ -201,14 +201,14 @@ impl Service {
         };
         let leases = Arc::clone(&runner.leases);
         let tasks = async {
-            let group = group_of("executor.tasks", config.tasks.in_flight());
+            let group = group_of(groups::EXECUTOR_TASKS, config.tasks.in_flight());
             let workers: Workers<Order, Runner> =
                 Workers { group: group.name, source, work: runner, asks: PhantomData };
             let joined = || readiness.set("tasks", Ready::Yes);
             ran(group::run(group, &*subscriber, &workers, joined, &stop).await)
         };
         let enrichment = async {
-            let group = group_of("executor.enrichment", config.enrichment.in_flight());
+            let group = group_of(groups::EXECUTOR_ENRICHMENT, config.enrichment.in_flight());
             let workers: Workers<Enrichment, Enricher> =
                 Workers { group: group.name, source, work: enricher, asks: PhantomData };
             let joined = || readiness.set("enrichment", Ready::Yes);

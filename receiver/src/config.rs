@@ -48,6 +48,9 @@ pub struct Config {
     /// How long a notification with a TTL of zero, "now or not at all", may be on its way.
     #[serde(with = "millis")]
     pub zero_ttl_ms: Duration,
+    /// How often the log is asked how far those who read it are behind.
+    #[serde(with = "millis")]
+    pub lag_poll_ms: Duration,
     /// The CloudEvents `source` is this and the tenant.
     pub source_prefix: String,
     /// How producers' keys are looked up.
@@ -122,6 +125,7 @@ impl Default for Config {
             json_depth: 64,
             default_ttl_s: DEFAULT_TTL.as_secs(),
             zero_ttl_ms: Duration::from_secs(10),
+            lag_poll_ms: Duration::from_secs(10),
             source_prefix: "/v1/".into(),
             keys: KeySettings::default(),
             dead_letters: DeadLetterSettings::default(),
@@ -178,6 +182,7 @@ impl Section for Config {
         self.tasks.check(self.in_flight_bytes, mistakes);
         self.modules.check(self.in_flight_bytes, mistakes);
         self.schedules.check(self.in_flight_bytes, mistakes);
+        mistakes.within("lag_poll_ms", self.lag_poll_ms.as_millis(), 100..=600_000);
         if self.deadline_ms.is_zero() {
             mistakes.report("deadline_ms", "must be above zero");
         }

@@ -21,6 +21,7 @@ mod content;
 mod error;
 pub mod http;
 mod known;
+mod lag;
 mod metrics;
 mod modules;
 mod publish;

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         config.http.connections = Descriptors::provide_or_warn(config.http.connections);
         let log = process.connect("kafka", async || Log::connect(&log, &kafka).await).await?;
         let store = Store::connect(&postgres, &store)?;
-        let service = Service::bind(config, Ports::of(log, &store, Arc::new(SystemClock))).await?;
+        let service = Service::bind(config, Ports::of(&log, &store, Arc::new(SystemClock))).await?;
         process.announce(&[("receiver", service.address())])?;
         process.serve(service.readiness(), async |shutdown| service.run(shutdown).await).await
     })

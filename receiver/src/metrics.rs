@@ -18,8 +18,10 @@ const TASKS: &str = "postrider_receiver_tasks_accepted";
 const TASKS_ENTERED: &str = "postrider_receiver_tasks_entered";
 const TASKS_CHANGED: &str = "postrider_receiver_tasks_changed";
 const CHECK_SECONDS: &str = "postrider_receiver_check_seconds";
+const LAG: &str = "postrider_log_lag";
+const LAG_POLLS: &str = "postrider_log_lag_polls";
 
-/// Describes them, and shows the gauges before anything happened.
+/// Describes them, and shows gauges, and the counters that alerts watch, before anything happened.
 pub(crate) fn describe() {
     describe_counter!(REQUESTS, "requests answered, by operation and status");
     describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "from request head to answer, by operation");
@@ -44,7 +46,26 @@ pub(crate) fn describe() {
         Unit::Seconds,
         "checking an input or a module, the wait for a place included"
     );
+    describe_gauge!(
+        LAG,
+        "records on the log that the group has not committed, as the receivers find, by group"
+    );
+    describe_counter!(LAG_POLLS, "questions to the log how far a group is behind, by outcome");
     gauge!(IN_FLIGHT).set(0.0);
+    counter!(ACCEPTED).increment(0);
+    counter!(TASKS).increment(0);
+    for outcome in ["answered", "failed"] {
+        counter!(LAG_POLLS, "outcome" => outcome).increment(0);
+    }
+}
+
+pub(crate) fn lag(group: &'static str, records: u64) {
+    gauge!(LAG, "group" => group).set(records as f64);
+    counter!(LAG_POLLS, "outcome" => "answered").increment(1);
+}
+
+pub(crate) fn lag_unknown() {
+    counter!(LAG_POLLS, "outcome" => "failed").increment(1);
 }
 
 pub(crate) fn request(operation: &'static str, status: u16, took: Duration) {

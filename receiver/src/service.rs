@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shared::admin::{Readiness, Ready};
 use shared::clock::Clock;
-use shared::log::Appender;
+use shared::log::{Appender, Lag};
 use shared::serve::{Leaving, serve};
 use shared::shutdown::Shutdown;
 use shared::store::{ApiKeys, Bindings, DeadReview, Modules, Schedules, TaskReview};
@@ -17,6 +17,7 @@ use crate::bindings::Bonds;
 use crate::config::Config;
 use crate::error::Error;
 use crate::http::{Edge, router};
+use crate::lag;
 use crate::metrics;
 use crate::modules::Catalogue;
 
@@ -24,6 +25,8 @@ use crate::modules::Catalogue;
 pub struct Ports {
     /// Where accepted notifications go.
     pub appender: Arc<dyn Appender>,
+    /// How far those who read it are behind.
+    pub lag: Arc<dyn Lag>,
     /// Who may produce.
     pub keys: Arc<dyn ApiKeys>,
     /// What can never be delivered.
@@ -42,12 +45,14 @@ pub struct Ports {
 
 impl Ports {
     /// The log, and one store for all the rest.
-    pub fn of<S>(appender: Arc<dyn Appender>, store: &Arc<S>, clock: Arc<dyn Clock>) -> Self
+    pub fn of<L, S>(log: &Arc<L>, store: &Arc<S>, clock: Arc<dyn Clock>) -> Self
     where
+        L: Appender + Lag,
         S: ApiKeys + DeadReview + TaskReview + Modules + Bindings + Schedules,
     {
         Self {
-            appender,
+            appender: log.clone(),
+            lag: log.clone(),
             keys: store.clone(),
             dead_letters: store.clone(),
             tasks: store.clone(),
@@ -64,6 +69,7 @@ pub struct Service {
     listener: TcpListener,
     address: SocketAddr,
     edge: Arc<Edge>,
+    lag: Arc<dyn Lag>,
     readiness: Readiness,
 }
 
@@ -95,7 +101,8 @@ impl Service {
             clock,
             memory,
         };
-        Ok(Self { listener, address, edge: Arc::new(edge), readiness: Readiness::of(&["receiver"]) })
+        let readiness = Readiness::of(&["receiver"]);
+        Ok(Self { listener, address, edge: Arc::new(edge), lag: ports.lag, readiness })
     }
 
     /// Where producers reach it.
@@ -116,7 +123,7 @@ impl Service {
     /// # Errors
     /// None so far; the shape is that of every service.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
-        let limits = self.edge.config.http.clone();
+        let (limits, lag_poll) = (self.edge.config.http.clone(), self.edge.config.lag_poll_ms);
         self.readiness.set("receiver", Ready::Yes);
         tracing::info!(address = %self.address, "the receiver listens");
         let app = router(self.edge, self.address);
@@ -128,7 +135,8 @@ impl Service {
             tokio::time::sleep(announce).await;
             leaving.closing.begin();
         };
-        tokio::join!(serve(self.listener, app, limits, leaving.clone()), go);
+        let watch = lag::watch(self.lag, lag_poll, &shutdown);
+        tokio::join!(serve(self.listener, app, limits, leaving.clone()), go, watch);
         Ok(())
     }
 }

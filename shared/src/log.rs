@@ -1,9 +1,10 @@
 //! The log port: where accepted records stand. Kafka in production ([`kafka`]), SQLite in one process ([`sqlite`]).
 //!
 //! Narrow traits, each handed only to who uses it: [`Appender`], [`Subscriber`] with its [`Consumer`] and [`Progress`],
-//! [`Ends`], [`Reader`], [`Commits`], [`Provision`]. [`contract`] is the suite that every adapter passes.
+//! [`Ends`], [`Reader`], [`Commits`], [`Lag`], [`Provision`]. [`contract`] is the suite that every adapter passes.
 
 pub mod contract;
+pub mod groups;
 pub mod kafka;
 mod metrics;
 pub mod outlet;
@@ -240,6 +241,17 @@ pub trait Commits: Send + Sync + 'static {
         partition: PartitionId,
         offsets: &[(Topic, u64)],
     ) -> Result<(), Error>;
+}
+
+/// Tells how far behind groups are, for who watches them from outside: a group without members has a lag too.
+#[async_trait]
+pub trait Lag: Send + Sync + 'static {
+    /// How many records of `topic` stand on the log and are not committed by `group`, all partitions together. One that it
+    /// never committed counts from its first record. Never too few of what was appended before the call.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] past the adapter's deadline.
+    async fn lag(&self, group: &str, topic: Topic) -> Result<u64, Error>;
 }
 
 /// Makes and inspects topics.

@@ -18,6 +18,10 @@ pub enum End {
 }
 
 impl End {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Acknowledged, Self::Parked, Self::Expired, Self::DeadLettered, Self::HandedOver];
+
     /// The word in metrics and timelines.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

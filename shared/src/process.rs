@@ -3,6 +3,8 @@
 //!
 //! Exit codes: 0 after an orderly stop, 1 when the service failed, 2 when flags or settings are wrong.
 
+mod probe;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use self::probe::Question;
 use crate::admin::{self, Readiness, Ready};
 use crate::config::{self, AdminSettings, Mistakes, Section, Sources, TelemetrySettings};
 use crate::retry::Backoff;
@@ -56,6 +59,9 @@ pub struct Flags {
     /// Print the settings, defaults written out and secrets masked, and stop
     #[arg(long)]
     pub print_config: bool,
+    /// Ask the process that runs with these settings whether it lives or is ready, and stop: exit code 0 when it is, else 1
+    #[arg(long, value_name = "QUESTION")]
+    pub probe: Option<Question>,
     /// Write the addresses that are listened at to FILE, as JSON, once they are: for ports that were left to choose
     #[arg(long, value_name = "FILE")]
     pub address_file: Option<PathBuf>,
@@ -90,7 +96,10 @@ pub fn run(name: &'static str, service: impl AsyncFnOnce(Start) -> Result<(), Fa
         Err(error) => return exit_code(name, Err(error.into())),
     };
     let result = runtime.block_on(async {
-        let sources = flags.settings.load().map_err(Failure::Settings)?;
+        let mut sources = flags.settings.load().map_err(Failure::Settings)?;
+        if let Some(question) = flags.probe {
+            return Ok(probe::ask(question, sources.section::<AdminSettings>().listen).await?);
+        }
         Box::pin(service(Start { name, flags, sources })).await
     });
     // What is still blocking (a driver's thread in a call) may not hold the process: its work is not committed.

@@ -138,6 +138,7 @@ pub async fn serve(
     limits: HttpLimits,
     leaving: impl Into<Leaving>,
 ) {
+    metrics::show();
     let (door, limits) = (Arc::new(Door::new(&limits)), Arc::new(limits));
     let shared = Shared { app, limits: Arc::clone(&limits), door, leaving: leaving.into() };
     let (connections, turned) = (TaskTracker::new(), TaskTracker::new());

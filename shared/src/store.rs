@@ -72,6 +72,9 @@ pub enum GapCause {
 }
 
 impl GapCause {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Expired, Self::OverQuota];
+
     /// The word on the wire and at rest.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

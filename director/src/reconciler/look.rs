@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use shared::log::{Error, Fetched, Progress};
+use shared::log::{Error, Fetched, Progress, groups};
 use shared::position::PartitionId;
 use shared::record::{outcomes, parked, run};
 use shared::topic::Topic;
@@ -17,7 +17,7 @@ use crate::metrics;
 /// Where ends stand.
 const TOPICS: [Topic; WITNESSES] = [Topic::Outcomes, Topic::Parked, Topic::Dead];
 /// The group that directors commit for.
-const DIRECTORS: &str = "director";
+const DIRECTORS: &str = groups::DIRECTOR;
 /// The group that keeps checkpoints; nobody joins it.
 const CHECKPOINTS: &str = "reconciled";
 /// A checkpoint that does not change is committed again so often: Kafka forgets what a group without members committed

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use shared::clock::Timestamp;
 use shared::delivery::{SessionId, Verdict};
 use shared::link::Forwarded;
+use shared::position::Cursor;
 
 use super::cell::{Cell, Core};
-use super::{Hub, lock};
+use super::{Hub, Transport, lock};
 use crate::metrics;
-use crate::session::{Input, Output, StreamId};
+use crate::session::{Input, Output, Session, StreamId};
 use crate::timers::Timers;
 
 impl Hub {
@@ -72,7 +73,9 @@ impl Hub {
             return;
         }
         let mut outputs = Vec::new();
-        core.session.step(input, self.clock.now(), &mut outputs);
+        let (now, before) = (self.clock.now(), Measured::of(&core.session, &input));
+        core.session.step(input, now, &mut outputs);
+        before.compare(&core.session, cell.transport(), now);
         for output in outputs {
             self.dispatch(cell, core, output);
         }
@@ -87,6 +90,7 @@ impl Hub {
     fn dispatch(&self, cell: &Cell, core: &mut Core, output: Output) {
         match output {
             Output::Send(frame) => {
+                metrics::sent(&frame, cell.transport());
                 let frame = core.spans.sending(frame, cell.id(), cell.transport());
                 core.push(frame);
             }
@@ -140,6 +144,33 @@ impl Hub {
         if self.table.remove(cell) {
             self.presence.remove(cell.recipient(), cell.id());
             metrics::session_ended(cell.transport());
+        }
+    }
+}
+
+/// What is measured of a step: how it stood before.
+struct Measured {
+    gate_bytes: usize,
+    cursor: Cursor,
+    /// When the oldest frame was sent that an acknowledgement may be for.
+    sent: Option<Timestamp>,
+}
+
+impl Measured {
+    fn of(session: &Session, input: &Input) -> Self {
+        let acknowledges = matches!(input, Input::Acknowledge { .. } | Input::AcknowledgeCursor(_));
+        let sent = if acknowledges { session.oldest_sent() } else { None };
+        Self { gate_bytes: session.gate_bytes(), cursor: session.cursor(), sent }
+    }
+
+    fn compare(self, session: &Session, transport: Transport, now: Timestamp) {
+        if session.gate_bytes() != self.gate_bytes {
+            metrics::gate_changed(self.gate_bytes, session.gate_bytes());
+        }
+        if let Some(sent) = self.sent
+            && session.cursor() != self.cursor
+        {
+            metrics::acknowledged(transport, now.since(sent));
         }
     }
 }

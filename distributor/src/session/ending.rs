@@ -18,7 +18,7 @@ impl Session {
         for entry in self.window.entries_mut().filter(|entry| entry.seq <= seq) {
             match entry.standing {
                 Standing::Again | Standing::Ended(_) => {}
-                Standing::Sent(_) | Standing::Flushed(_) | Standing::Outlived(_) | Standing::Overdue => {
+                Standing::Sent(_) | Standing::Flushed(_) | Standing::Outlived(_) | Standing::Overdue(_) => {
                     entry.standing = Standing::Ended(None);
                     outputs.extend(entry.waiting.drain(..).map(known));
                 }
@@ -85,7 +85,8 @@ impl Session {
     pub(super) fn give_up_overdue(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         let Some(stall) = self.window.mark_overdue(now) else { return };
         let mut spilled = Vec::new();
-        for entry in self.window.entries_mut().filter(|entry| entry.standing == Standing::Overdue) {
+        for entry in self.window.entries_mut().filter(|entry| matches!(entry.standing, Standing::Overdue(_)))
+        {
             entry.stored |= !entry.waiting.is_empty();
             let upto = entry.parked_upto;
             spilled.extend(entry.waiting.drain(..).map(|waiter| (waiter, upto)));

@@ -74,6 +74,11 @@ impl Gate {
                 && self.bytes.saturating_add(notification.content.len()) <= self.max_bytes)
     }
 
+    /// Content that waits, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Lets a record wait.
     pub(super) fn admit(
         &mut self,

@@ -54,8 +54,8 @@ pub(super) enum Standing {
     Flushed(Timestamp),
     /// Its grace was over then; counts as acknowledged when the node still has not heard that the connection died.
     Outlived(Timestamp),
-    /// Its deadline passed; whoever waited was told `spilled`.
-    Overdue,
+    /// Its deadline passed, then; whoever waited was told `spilled`.
+    Overdue(Timestamp),
     /// The client wants it again, later.
     Again,
     /// The client has it, or refused it for good.
@@ -144,6 +144,14 @@ impl Window {
         self.again_at.is_none() && self.entries.len() < self.limit
     }
 
+    /// By when the oldest frame that waits for its client's word had or has to have it; `None` when none does.
+    pub(super) fn oldest_due(&self) -> Option<Timestamp> {
+        match self.entries.front()?.standing {
+            Standing::Sent(until) | Standing::Overdue(until) => Some(until),
+            Standing::Flushed(_) | Standing::Outlived(_) | Standing::Again | Standing::Ended(_) => None,
+        }
+    }
+
     /// Whether a frame is overdue.
     pub(super) fn is_stalled(&self) -> bool {
         self.stalled
@@ -221,7 +229,7 @@ impl Window {
             leave(entry);
         }
         self.passed = furthest(self.passed, self.acked);
-        self.stalled &= self.entries.iter().any(|entry| entry.standing == Standing::Overdue);
+        self.stalled &= self.entries.iter().any(|entry| matches!(entry.standing, Standing::Overdue(_)));
         if !self.entries.iter().any(|entry| entry.standing == Standing::Again) {
             self.again_at = None;
         }
@@ -260,7 +268,7 @@ impl Window {
                 Standing::Sent(_)
                 | Standing::Flushed(_)
                 | Standing::Outlived(_)
-                | Standing::Overdue
+                | Standing::Overdue(_)
                 | Standing::Again
                 | Standing::Ended(_) => {}
             }
@@ -272,8 +280,10 @@ impl Window {
     pub(super) fn mark_overdue(&mut self, now: Timestamp) -> Option<Stall> {
         let mut any = false;
         for entry in &mut self.entries {
-            if matches!(entry.standing, Standing::Sent(until) if until <= now) {
-                entry.standing = Standing::Overdue;
+            if let Standing::Sent(until) = entry.standing
+                && until <= now
+            {
+                entry.standing = Standing::Overdue(until);
                 any = true;
             }
         }
@@ -317,7 +327,7 @@ impl Window {
         let due = |entry: &Entry| match entry.standing {
             Standing::Sent(until) | Standing::Flushed(until) => Some(until),
             Standing::Outlived(at) => Some(at.after(HEARING)),
-            Standing::Overdue | Standing::Again | Standing::Ended(_) => None,
+            Standing::Overdue(_) | Standing::Again | Standing::Ended(_) => None,
         };
         self.entries.iter().filter_map(due).chain(self.again_at).min()
     }

@@ -155,7 +155,9 @@ impl Runner {
             Policy { attempts: own.map_or(most, |own| own.min(most)), backoff: self.settings.backoff.into() };
         let times = (self.clock.now(), task.notification.expires);
         match plan::next(attempted.answer, attempt, policy, times, rand::random()) {
-            Next::Done(outputs) => self.complete(task, kept, attempt, outputs, effort).await,
+            Next::Done(outputs) => {
+                self.complete(task, kept, attempt, (&attempted.input, outputs), effort).await
+            }
             Next::Failed(fault) => self.fail(task, &kept, attempt, fault, effort).await,
             Next::Again { fault, due } => {
                 let soon = due.since(self.clock.now()) <= self.settings.hold_ms;
@@ -170,10 +172,10 @@ impl Runner {
         task: &Task,
         kept: Kept,
         attempt: u32,
-        outputs: Vec<Output>,
+        (input, outputs): (&Notification, Vec<Output>),
         effort: Effort,
     ) -> Step {
-        let (input, module) = (&task.notification, &task.ask.module.name);
+        let module = &task.ask.module.name;
         let now = self.clock.now();
         let made = outputs.into_iter().enumerate();
         let made = made.map(|(place, output)| outputs::notification(input, module, output, place, now));

@@ -64,7 +64,7 @@ pub(super) async fn bind(roles: &[Role], settings: Settings, engines: &Engines) 
     let mut bound = Bound::default();
     if roles.contains(&Role::Receiver) {
         let clock = Arc::clone(&engines.clock) as _;
-        let ports = postrider_receiver::Ports::of(engines.log.clone(), &engines.store, clock);
+        let ports = postrider_receiver::Ports::of(&engines.log, &engines.store, clock);
         let service = postrider_receiver::Service::bind(settings.receiver, ports).await;
         bound.receiver = Some(service.map_err(|error| taken(error.into(), "receiver.listen"))?);
     }

@@ -122,6 +122,32 @@ async fn a_notification_is_one_trace(column: Column) {
     }
 }
 
+async fn a_task_and_what_it_answers_are_one_trace(column: Column) {
+    let Traced { stack, mut alice, collector } = Traced::on(column).await;
+    let body = json!({"module": "echo", "to": {"recipient": "alice"}, "content": 7});
+    let asked = stack.producer().post("/v1/tasks").json(&body).header("traceparent", parent(5, "01"));
+    assert_eq!(asked.send().await.unwrap().status(), 202);
+    let received = frame(&mut alice).await;
+    assert_eq!(received["content"], 7, "{received}");
+    let (trace, span) = told(&received);
+    assert!(parent(5, "01").contains(&trace));
+    let spans = collector.whole_trace(&trace, 6).await;
+    let (asked, sent, run) =
+        (one(&spans, "POST /v1/tasks"), one(&spans, "send notifications"), one(&spans, "run task"));
+    assert_eq!((&sent.parent, &run.parent), (&asked.id, &sent.id), "{spans:#?}");
+    assert_eq!((&run.says["postrider.end"], &run.says["postrider.attempt"]), (&"done".into(), &"1".into()));
+    assert!(run.says["postrider.module"].starts_with("echo"), "{run:?}");
+    let mut processed: Vec<&Seen> =
+        spans.iter().filter(|span| span.name == "process notifications").collect();
+    processed.sort_by_key(|span| span.parent == run.id);
+    let [handed_over, delivered] = processed[..] else { panic!("{spans:#?}") };
+    assert_eq!((&handed_over.parent, &delivered.parent), (&sent.id, &run.id));
+    assert_eq!(handed_over.says["postrider.end"], "handed_over");
+    assert_eq!(delivered.says["postrider.end"], "acknowledged");
+    let shown = one(&spans, "deliver ws");
+    assert_eq!((&shown.parent, &shown.id), (&delivered.id, &span));
+}
+
 async fn what_was_stored_is_in_the_trace_too(column: Column) {
     let Traced { stack, collector, .. } = Traced::on(column).await;
     publish(&stack, "bob", Some(&parent(2, "01"))).await;
@@ -157,6 +183,16 @@ async fn a_notification_is_one_trace_embedded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_notification_is_one_trace_distributed() {
     a_notification_is_one_trace(Column::Distributed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_and_what_it_answers_are_one_trace_embedded() {
+    a_task_and_what_it_answers_are_one_trace(Column::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_and_what_it_answers_are_one_trace_distributed() {
+    a_task_and_what_it_answers_are_one_trace(Column::Distributed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

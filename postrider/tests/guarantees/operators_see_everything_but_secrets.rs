@@ -1,10 +1,12 @@
 //! What operators are shown: every process answers on its own port, and log lines are JSON objects with ids in them, never
 //! a content, a key or a token, at the most talkative level too.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::stack::clients::{Sse, WebSocket, poll};
-use crate::stack::{SECRET, Stack, http};
+use crate::stack::{Fault, PATIENCE, Part, Plan, SECRET, Stack, http};
 
 mod on_both {
     crate::on_both_columns!(
@@ -37,6 +39,36 @@ async fn every_process_says_how_it_is(pipeline: Stack) {
     ] {
         assert!(all_metrics.contains(name), "{name} is not exported:\n{all_metrics}");
     }
+}
+
+/// `postrider_log_lag` of the directors' group as the receiver has it.
+async fn lag_of_directors(stack: &Stack) -> Option<u64> {
+    let (_, metrics) = get(&format!("{}/metrics", stack.admin_of(Part::Receiver(0)))).await;
+    let line = metrics.lines().find(|line| line.starts_with(r#"postrider_log_lag{group="director"}"#))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_whose_members_are_all_dead_has_a_lag() {
+    let settings_of = vec![(Part::Receiver(0), "receiver.lag_poll_ms=100")];
+    let mut stack = Stack::start(Plan { settings_of, ..Plan::default() }).await;
+    let until = async |stack: &Stack, records| {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while lag_of_directors(stack).await != Some(records) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        assert!(waited.await.is_ok(), "never {records}: {:?}", lag_of_directors(stack).await);
+    };
+    stack.send("alice", &json!(0)).await;
+    until(&stack, 0).await;
+    stack.fault(Part::Director(0), Fault::Killed).await;
+    for number in 1..=5 {
+        stack.send("alice", &json!(number)).await;
+    }
+    until(&stack, 5).await;
+    stack.heal(Part::Director(0)).await;
+    until(&stack, 0).await;
 }
 
 async fn log_lines_carry_ids_and_neither_contents_nor_credentials(pipeline: Stack) {

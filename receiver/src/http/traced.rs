@@ -4,7 +4,7 @@
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use shared::notification::Trace;
 use shared::telemetry::spans::{self, Operation};
 use shared::telemetry::trace::{self, Begun};
@@ -14,6 +14,9 @@ use crate::trace::carried;
 
 /// Runs `request` within its span, and leaves the context in its extensions as a [`Trace`].
 pub(super) async fn request(mut request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
     let route = match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
         Some("/v1/notifications") => "/v1/notifications",
         Some("/v1/notifications/batch") => "/v1/notifications/batch",

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Appender, Commits, Ends, Entry, Placed, Reader, Subscriber};
+use super::{Appender, Commits, Ends, Entry, Lag, Placed, Reader, Subscriber};
 use crate::position::PartitionId;
 use crate::topic::{Topic, partition_of};
 
@@ -39,6 +39,8 @@ pub struct Fixture {
     pub reader: Arc<dyn Reader>,
     /// Tells how far groups have come.
     pub commits: Arc<dyn Commits>,
+    /// Tells how far behind they are.
+    pub lag: Arc<dyn Lag>,
     /// The largest record that may be published on it.
     pub max_record_bytes: usize,
 }
@@ -46,7 +48,7 @@ pub struct Fixture {
 impl Fixture {
     /// The fixture of a log that is all the ports.
     #[must_use]
-    pub fn of<L: Appender + Subscriber + Ends + Reader + Commits>(
+    pub fn of<L: Appender + Subscriber + Ends + Reader + Commits + Lag>(
         log: &Arc<L>,
         max_record_bytes: usize,
     ) -> Self {
@@ -56,6 +58,7 @@ impl Fixture {
             ends: Arc::clone(log) as Arc<dyn Ends>,
             reader: Arc::clone(log) as Arc<dyn Reader>,
             commits: Arc::clone(log) as Arc<dyn Commits>,
+            lag: Arc::clone(log) as Arc<dyn Lag>,
             max_record_bytes,
         }
     }
@@ -116,6 +119,7 @@ macro_rules! log_contract {
             many_partitions_are_read_at_once
             what_a_group_committed_is_told_from_outside
             a_group_that_nobody_joins_keeps_the_offsets_committed_for_it
+            lag_is_what_stands_on_the_log_and_is_not_committed
         );
     };
     ($fixture:path: $($check:ident)*) => {

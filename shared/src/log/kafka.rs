@@ -18,6 +18,7 @@ mod rebalance;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::future::try_join_all;
 
 pub use self::admin::Admin;
 use self::client::Names;
@@ -26,7 +27,7 @@ use self::ends::Asker;
 use self::member::Member;
 use self::producer::Producer;
 use self::reader::Readers;
-use super::{Appender, Commits, Consumer, Ends, Entry, Error, Fetched, Placed, Reader, Subscriber};
+use super::{Appender, Commits, Consumer, Ends, Entry, Error, Fetched, Lag, Placed, Reader, Subscriber};
 use crate::config::{KafkaSettings, LogSettings};
 use crate::position::{Epoch, PartitionId};
 use crate::topic::Topic;
@@ -143,5 +144,27 @@ impl Commits for Log {
         self.check(partition)?;
         let named = offsets.iter().map(|(topic, next)| (self.names.get(*topic).to_owned(), *next));
         self.groups.commit(group, partition, named.collect()).await
+    }
+}
+
+#[async_trait]
+impl Lag for Log {
+    async fn lag(&self, group: &str, topic: Topic) -> Result<u64, Error> {
+        let partitions = self.partitions();
+        // First what is committed, then the ends: what is appended between the two counts, so it is never too few.
+        let committed =
+            self.groups.all_committed(group, self.names.get(topic).to_owned(), partitions).await?;
+        let behind = committed.into_iter().zip(0..).map(|(committed, partition)| async move {
+            let partition = PartitionId(partition);
+            let end = Arc::clone(&self.asker).end(topic, partition).await?;
+            let begin = match committed {
+                Some(next) => next,
+                // Most that never committed are empty, and are not asked about.
+                None if end == 0 => 0,
+                None => self.asker.first(topic, partition).await?,
+            };
+            Ok(end.saturating_sub(begin))
+        });
+        Ok(try_join_all(behind).await?.into_iter().sum())
     }
 }

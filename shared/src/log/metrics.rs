@@ -7,6 +7,13 @@ use metrics::{counter, histogram};
 
 use super::Error;
 
+/// Shows the counters that alerts watch before anything happened.
+pub(super) fn show(engine: &'static str) {
+    for reason in ["unavailable", "too_large", "rejected", "closed"] {
+        counter!("postrider_log_append_failed", "engine" => engine, "reason" => reason).increment(0);
+    }
+}
+
 /// Seconds from an append's call to its answer.
 pub(super) fn appended(engine: &'static str, took: Duration) {
     histogram!("postrider_log_append_seconds", "engine" => engine).record(took.as_secs_f64());

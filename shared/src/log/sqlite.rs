@@ -58,6 +58,7 @@ impl Log {
         settings: &LogSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
+        metrics::show("sqlite");
         let file = File::open(path).await?;
         let mut connection = file.connect().await?;
         let (layouts, made) = lay_out(&mut connection, settings).await?;

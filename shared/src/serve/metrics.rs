@@ -21,6 +21,12 @@ impl Drop for Open {
     }
 }
 
+/// Shows the counters that alerts watch before anything happened.
+pub(super) fn show() {
+    counter!("postrider_connections_full").increment(0);
+    counter!("postrider_accept_failures").increment(0);
+}
+
 /// The last place under the cap was taken: whoever comes now waits for one.
 pub(super) fn full() {
     counter!("postrider_connections_full").increment(1);

@@ -15,6 +15,8 @@ pub enum Operation {
     Send,
     /// A director works on a record: from fetching it to its end.
     Process,
+    /// An executor makes an attempt in the sandbox, for a `task` or an `enrichment`: until the module answered.
+    Run(&'static str),
     /// A distributor has sent a frame by this transport: until the client acknowledged it.
     Deliver(&'static str),
 }
@@ -26,6 +28,7 @@ impl Operation {
             Self::Request(route) => format!("POST {route}").into(),
             Self::Send => "send notifications".into(),
             Self::Process => "process notifications".into(),
+            Self::Run(purpose) => format!("run {purpose}").into(),
             Self::Deliver(transport) => format!("deliver {transport}").into(),
         }
     }
@@ -34,7 +37,7 @@ impl Operation {
         match self {
             Self::Request(_) => SpanKind::Server,
             Self::Send | Self::Deliver(_) => SpanKind::Producer,
-            Self::Process => SpanKind::Consumer,
+            Self::Process | Self::Run(_) => SpanKind::Consumer,
         }
     }
 
@@ -56,6 +59,11 @@ impl Operation {
                 all.push(("messaging.consumer.group.name", "director"));
                 all
             }
+            Self::Run(purpose) => {
+                let mut all = messaging("run", "process", "notifications");
+                all.push(("postrider.purpose", purpose));
+                all
+            }
             Self::Deliver(transport) => messaging("deliver", "send", transport),
         }
     }
@@ -73,10 +81,14 @@ pub const PARTITION: &str = "messaging.destination.partition.id";
 pub const OFFSET: &str = "postrider.offset";
 /// Tenant of the recipient.
 pub const TENANT: &str = "postrider.tenant";
-/// How it ended: an end of a record, or what became of a frame.
+/// How it ended: an end of a record, what became of a frame, or of an attempt.
 pub const END: &str = "postrider.end";
 /// Why it was parked or dead-lettered.
 pub const REASON: &str = "postrider.reason";
+/// The module that ran, with its version.
+pub const MODULE: &str = "postrider.module";
+/// Which attempt of the task it is, 1 for the first.
+pub const ATTEMPT: &str = "postrider.attempt";
 /// The distributor node.
 pub const NODE: &str = "postrider.node";
 /// The client's session.

@@ -112,3 +112,18 @@ pub async fn a_group_that_nobody_joins_keeps_the_offsets_committed_for_it(fixtur
     commits.commit("reconciled", ELSEWHERE, &[(Topic::Parked, 5)]).await.expect("committed");
     assert_eq!((told(Topic::Parked, ELSEWHERE).await, told(Topic::Parked, HERE).await), (Some(5), Some(3)));
 }
+
+/// A group without members has one too; a partition that it never committed counts whole.
+pub async fn lag_is_what_stands_on_the_log_and_is_not_committed(fixture: &Fixture) {
+    let lag = async |group| fixture.lag.lag(group, Topic::Parked).await.expect("told");
+    assert_eq!(lag("nobody").await, 0, "nothing stands there");
+    fixture.append(Topic::Parked, HERE, &["a", "b", "c"]).await;
+    fixture.append(Topic::Parked, ELSEWHERE, &["d", "e"]).await;
+    fixture.append(Topic::Dead, HERE, &["of another topic"]).await;
+    assert_eq!(lag("nobody").await, 5);
+    fixture.commits.commit("somebody", HERE, &[(Topic::Parked, 2)]).await.expect("committed");
+    assert_eq!(lag("somebody").await, 3, "one of three, and both of the other partition");
+    fixture.commits.commit("somebody", ELSEWHERE, &[(Topic::Parked, 2)]).await.expect("committed");
+    fixture.commits.commit("somebody", HERE, &[(Topic::Parked, 3)]).await.expect("committed");
+    assert_eq!((lag("somebody").await, lag("nobody").await), (0, 5));
+}

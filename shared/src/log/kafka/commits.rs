@@ -54,16 +54,24 @@ impl Groups {
             let mut list = TopicPartitionList::new();
             list.add_partition(&topic, partition.0.cast_signed());
             let list = client.committed_offsets(list, patience).map_err(failed)?;
-            let element = list.find_partition(&topic, partition.0.cast_signed());
-            let element = element.ok_or_else(|| Error::Unavailable(None))?;
-            element.error().map_err(failed)?;
-            match element.offset() {
-                Offset::Offset(next) => {
-                    u64::try_from(next).map(Some).map_err(|error| Error::Unavailable(Some(error.into())))
-                }
-                Offset::Invalid => Ok(None),
-                other => Err(Error::Unavailable(Some(format!("the broker answered {other:?}").into()))),
-            }
+            committed_in(&list, &topic, partition)
+        });
+        asked.await.map_err(|error| Error::Unavailable(Some(error.into())))?
+    }
+
+    /// How far `group` has committed each of the first `partitions` of `topic`, asked in one request.
+    pub(super) async fn all_committed(
+        &self,
+        group: &str,
+        topic: String,
+        partitions: u32,
+    ) -> Result<Vec<Option<u64>>, Error> {
+        let (client, patience) = (self.client(group)?, self.patience);
+        let asked = tokio::task::spawn_blocking(move || {
+            let mut list = TopicPartitionList::new();
+            list.add_partition_range(&topic, 0, (partitions - 1).cast_signed());
+            let list = client.committed_offsets(list, patience).map_err(failed)?;
+            (0..partitions).map(|partition| committed_in(&list, &topic, PartitionId(partition))).collect()
         });
         asked.await.map_err(|error| Error::Unavailable(Some(error.into())))?
     }
@@ -89,5 +97,23 @@ impl Groups {
             Ok(committed) => committed.map_err(|error| Error::Unavailable(Some(error.into())))?,
             Err(elapsed) => Err(Error::Unavailable(Some(Box::new(elapsed)))),
         }
+    }
+}
+
+/// What the broker answered for one partition.
+fn committed_in(
+    list: &TopicPartitionList,
+    topic: &str,
+    partition: PartitionId,
+) -> Result<Option<u64>, Error> {
+    let element = list.find_partition(topic, partition.0.cast_signed());
+    let element = element.ok_or_else(|| Error::Unavailable(None))?;
+    element.error().map_err(failed)?;
+    match element.offset() {
+        Offset::Offset(next) => {
+            u64::try_from(next).map(Some).map_err(|error| Error::Unavailable(Some(error.into())))
+        }
+        Offset::Invalid => Ok(None),
+        other => Err(Error::Unavailable(Some(format!("the broker answered {other:?}").into()))),
     }
 }

@@ -73,6 +73,7 @@ fn place(partition: i32, offset: i64) -> Result<Placed, Error> {
 
 impl Producer {
     pub(super) fn new(log: &LogSettings, kafka: &KafkaSettings) -> Result<Self, Error> {
+        metrics::show("kafka");
         let most = Topic::ALL.map(|topic| most_bytes(topic, log)).into_iter().fold(0, usize::max);
         let mut config = base(kafka);
         config

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
-use super::super::{Commits, Error, Fetched, Reader};
+use super::super::{Commits, Ends, Error, Fetched, Lag, Reader};
 use super::Log;
 use super::file::failed;
 use super::writer::Request;
@@ -78,5 +78,18 @@ impl Commits for Log {
             Ok(Err(_stopped)) => Err(Error::Closed),
             Err(elapsed) => Err(Error::Unavailable(Some(Box::new(elapsed)))),
         }
+    }
+}
+
+#[async_trait]
+impl Lag for Log {
+    async fn lag(&self, group: &str, topic: Topic) -> Result<u64, Error> {
+        let mut behind = 0;
+        for partition in (0..self.core.partitions).map(PartitionId) {
+            let committed = self.committed(group, topic, partition).await?;
+            let begin = committed.unwrap_or_else(|| self.core.first(topic, partition));
+            behind += self.end(topic, partition).await?.saturating_sub(begin);
+        }
+        Ok(behind)
     }
 }
