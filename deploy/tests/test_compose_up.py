@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from composition import ENGINES, JOBS, OURS, env_file
+from composition import ENGINES, JOBS, OURS, env_file, load
 from conftest import ROOT, run, tool
 from engine import Engine
 
@@ -110,6 +110,18 @@ def test_it_refuses_to_start_with_secrets_that_everybody_knows(engine, tmp_path)
         assert "which everybody knows" in result.stderr + result.stdout
     finally:
         stack.down()
+
+
+@pytest.mark.parametrize("profiles", ["", "observability", "cli", "observability,cli"])
+def test_docker_compose_itself_takes_each_profile(engine, tmp_path, profiles):
+    file = env_file(tmp_path / ".env", COMPOSE_PROFILES=profiles)
+    arguments = ["--env-file", file, "config", "--format", "json"]
+    services = json.loads(run(engine.compose, *arguments, env=engine.environment(), cwd=ROOT).stdout)["services"]
+    expected = load(tuple(profiles.split(",")) if profiles else ())["services"]
+    assert set(services) == set(expected)
+    for name in services:
+        assert services[name]["image"] == expected[name]["image"]
+        assert (services[name].get("environment") or {}).items() <= (expected[name].get("environment") or {}).items()
 
 
 def test_it_comes_up_healthy(stack):
