@@ -194,10 +194,9 @@ def test_prometheus_scrapes_each_service_where_it_listens(tmp_path):
     assert said.count("SUCCESS") == 3, said
 
 
-def test_health_is_asked_where_the_services_tell_it():
-    port = settings()["admin"]["listen"].rsplit(":", 1)[1]
+def test_health_is_asked_of_the_program_itself():
     for name in OURS:
-        assert f"/dev/tcp/127.0.0.1/{port}" in everything()[name]["healthcheck"]["test"][-1]
+        assert everything()[name]["healthcheck"]["test"] == ["CMD", f"postrider-{name}", "--probe", "readyz"]
 
 
 def test_the_collector_takes_traces_where_services_send_them_and_logs_that_docker_writes():
