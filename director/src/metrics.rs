@@ -5,9 +5,10 @@ use std::time::Duration;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use shared::delivery::Rejection;
 use shared::group::Counts;
+use shared::log::groups;
 use shared::outcome::{DeadReason, End, ParkReason};
 use shared::position::PartitionId;
-use shared::store::Settled;
+use shared::store::{GapCause, Settled};
 
 use crate::lane::Sharer;
 
@@ -109,6 +110,23 @@ pub(crate) fn describe() {
     for engine in ["log", "registry", "store"] {
         counter!(ENGINE_FAILURES, "engine" => engine).increment(0);
     }
+    for group in [groups::DIRECTOR, groups::ARCHIVER_FLAGS, groups::ARCHIVER_ROWS, groups::ARCHIVER_DEAD] {
+        counter!(PAUSES, "group" => group).increment(0);
+    }
+    for sharer in [Sharer::Recipient, Sharer::Tenant, Sharer::Node] {
+        counter!(GAVE_WAY, "share" => sharer.as_str()).increment(0);
+    }
+    for stage in ["flags", "rows", "dead"] {
+        counter!(THROTTLED, "stage" => stage).increment(0);
+        counter!(RESTARTS, "stage" => stage).increment(0);
+    }
+    for cause in GapCause::ALL {
+        counter!(GAPS, "cause" => cause.as_str()).increment(0);
+    }
+    counter!(RETRIES).increment(0);
+    counter!(STREAMS_LOST).increment(0);
+    counter!(LOOKUPS_SPARED).increment(0);
+    counter!(GAVE_UP).increment(0);
 }
 
 /// Describes what the reconciler shows, and shows it before it looked for the first time.
@@ -130,6 +148,9 @@ pub(crate) fn describe_reconciler() {
     );
     describe_counter!(UNREADABLE, "records that should tell of ends and cannot be read, by topic");
     gauge!(UNACCOUNTED).set(0.0);
+    for reason in ["ends_deleted", "record_deleted"] {
+        counter!(UNJUDGED, "reason" => reason).increment(0);
+    }
 }
 
 pub(crate) fn unaccounted(count: usize) {

@@ -194,7 +194,11 @@ impl Worker {
                 self.spans.begin(&mut record);
                 self.step(Input::Taken(Arc::from(record)));
             }
-            Routed::HandOver(record) => self.record_ended(&record, End::HandedOver),
+            Routed::HandOver(mut record) => {
+                self.spans.begin(&mut record);
+                self.spans.ended(&record, End::HandedOver);
+                self.record_ended(&record, End::HandedOver);
+            }
             Routed::Bury(letter) => self.burying.push(*letter),
         }
     }

@@ -33,6 +33,14 @@ pub(crate) fn show(most: usize) {
     for engine in ["log", "registry", "store"] {
         counter!("postrider_distributor_engine_failures", "engine" => engine).increment(0);
     }
+    for what in ["delete", "refusal", "removal"] {
+        counter!("postrider_distributor_given_up", "what" => what).increment(0);
+    }
+    for outcome in ["passed_on", "no_session", "busy", "failed"] {
+        counter!("postrider_acknowledgements_relayed", "outcome" => outcome).increment(0);
+    }
+    counter!("postrider_sessions_announced_again").increment(0);
+    counter!("postrider_frames_not_sendable").increment(0);
     counter!("postrider_drained").increment(0);
     counter!("postrider_gate_full").increment(0);
     gauge!("postrider_link_streams").increment(0.0);

@@ -71,6 +71,7 @@ pub(crate) fn describe() {
     for failure in plan::CODES {
         counter!(ENDED, "state" => TaskState::Failed.as_str(), "failure" => failure).increment(0);
     }
+    counter!(LEASES_LOST).increment(0);
     for engine in ["log", "store"] {
         counter!(ENGINE_FAILURES, "engine" => engine).increment(0);
     }

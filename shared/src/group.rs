@@ -203,6 +203,8 @@ impl Member {
     fn turn(&mut self, turn: Turn, crew: &dyn Crew) {
         match turn {
             Turn::Assigned(partitions) => {
+                let ids: Vec<u32> = partitions.iter().map(|(partition, _)| partition.0).collect();
+                tracing::info!(group = self.group.name, partitions = ?ids, "partitions assigned");
                 for (partition, from) in partitions {
                     self.start(partition, from, crew);
                 }
@@ -224,7 +226,7 @@ impl Member {
     }
 
     fn start(&mut self, partition: PartitionId, from: u64, crew: &dyn Crew) {
-        tracing::info!(group = self.group.name, %partition, from, "partition assigned");
+        tracing::debug!(group = self.group.name, %partition, from, "reads on");
         let progress = Arc::clone(&self.progress);
         let intake = Arc::new(Intake::new(self.group, partition, Arc::clone(&progress)));
         let drain = CancellationToken::new();
@@ -236,7 +238,8 @@ impl Member {
     }
 
     fn give_up(&mut self, partitions: &[PartitionId], release: Release) {
-        tracing::info!(group = self.group.name, ?partitions, "partitions revoked");
+        let ids: Vec<u32> = partitions.iter().map(|partition| partition.0).collect();
+        tracing::info!(group = self.group.name, partitions = ?ids, "partitions revoked");
         let limit = self.group.drain;
         let stopping: Vec<_> = partitions
             .iter()

@@ -33,7 +33,7 @@ const GETS: &str = "(local $number i64) (local $request i32) (local $future i32)
              (block $told
                  (if (i32.load8_u (i32.const 3088))
                      (then
-                         (local.set $number (i64.add (i64.pub(crate) const NO_RESPONSE) (i64.load8_u (i32.const 3096))))
+                         (local.set $number (i64.add (i64.const NO_RESPONSE) (i64.load8_u (i32.const 3096))))
                          (br $told)))
                  (local.set $response (i32.load (i32.const 3096)))
                  (local.set $number
@@ -51,7 +51,7 @@ const GETS: &str = "(local $number i64) (local $request i32) (local $future i32)
                          (br $more)))
                  ;; Not closed, but failed.
                  (if (i32.eqz (i32.load8_u (i32.const 2052)))
-                     (then (local.set $number (i64.pub(crate) const NO_BODY)))))
+                     (then (local.set $number (i64.const NO_BODY)))))
              (i32.store8 (i32.const 1024) (i32.const 1))
              (i32.store8 (i32.const 1048) (i32.const 1))
              (i64.store (i32.const 1056) (local.get $number))

@@ -2,7 +2,9 @@
 //! that it was not granted. The executor decides the same when it compiles a module; here its owner is told at once.
 
 use shared::task::settings::Grants;
-use wasmparser::{ComponentExternalKind, ExternalKind, Parser, Payload, Validator};
+use wasmparser::{
+    ComponentExternalKind, ComponentTypeRef, ExternalKind, Parser, Payload, TypeBounds, Validator,
+};
 
 /// Where the imports of a command are.
 const COMMAND: &str = "wasi_snapshot_preview1";
@@ -39,7 +41,11 @@ impl Found {
             Payload::ComponentImportSection(imports) => {
                 self.is_component = true;
                 for import in imports {
-                    self.imports.push(import?.name.name.to_owned());
+                    let import = import?;
+                    // Another name of a type that is known: a world that uses types has them so.
+                    if !matches!(import.ty, ComponentTypeRef::Type(TypeBounds::Eq(_))) {
+                        self.imports.push(import.name.name.to_owned());
+                    }
                 }
             }
             Payload::ComponentExportSection(exports) => {
@@ -139,6 +145,10 @@ mod tests {
         assert!(inspected(&import, &none).unwrap_err().contains("postrider:task/clock@1.0.0"));
         assert_eq!(inspected(&with("wasi:random/random@0.2.0"), &none), Ok(()));
         assert!(inspected(&with("acme:secrets/store"), &clock).is_err());
+        let named = format!("(component (type $t (list u8)) (import \"input\" (type (eq $t))) {COMPONENT})");
+        assert_eq!(inspected(&named, &none), Ok(()));
+        let resource = format!("(component (import \"input\" (type (sub resource))) {COMPONENT})");
+        assert!(inspected(&resource, &none).is_err());
         let core =
             |from: &str| format!("(module (import \"{from}\" \"f\" (func)) (func (export \"_start\")))");
         assert_eq!(inspected(&core(COMMAND), &none), Ok(()));

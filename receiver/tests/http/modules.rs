@@ -54,6 +54,15 @@ async fn a_module_is_put_there_once_and_never_changes() {
     assert_eq!(whole["settings"], settings);
 }
 
+/// As toolchains make it, which a world's types are imported by.
+#[tokio::test]
+async fn a_component_as_toolchains_make_it_is_put_there() {
+    let stage = Stage::start().await;
+    let component = include_bytes!("../../../examples/tasks/c-redact/task.wasm");
+    let put_there = Call::new("PUT", "/v1/modules/redact@1").body(component.to_vec()).send(&stage).await;
+    assert_eq!(put_there.status, 201, "{}", put_there.json());
+}
+
 #[tokio::test]
 async fn what_is_no_module_is_refused_with_the_reason() {
     let module_bytes = command(2000).len();

@@ -25,6 +25,12 @@ impl Drop for Open {
 pub(super) fn show() {
     counter!("postrider_connections_full").increment(0);
     counter!("postrider_accept_failures").increment(0);
+    for stage in ["first_byte", "write", "turned_away"] {
+        counter!("postrider_connections_timed_out", "stage" => stage).increment(0);
+    }
+    for why in TurnedAway::ALL {
+        counter!("postrider_connections_turned_away", "cause" => why.as_str()).increment(0);
+    }
 }
 
 /// The last place under the cap was taken: whoever comes now waits for one.
