@@ -51,7 +51,7 @@ const UNJUDGED: &str = "postrider_reconciler_unjudged";
 const UNREADABLE: &str = "postrider_reconciler_unreadable";
 const RESTARTS: &str = "postrider_archiver_restarts";
 
-/// Describes them, and shows gauges, and the counters that alerts watch, before anything happened.
+/// Describes them, and shows gauges before anything happened.
 pub(crate) fn describe() {
     describe_counter!(ENDED, "records that reached their end, by end");
     describe_counter!(PARKED, "records parked, by reason");
@@ -98,6 +98,11 @@ pub(crate) fn describe() {
     gauge!(STREAMS).set(0.0);
     gauge!(BREAKERS).set(0.0);
     gauge!(REGISTRY_AWAY).set(0.0);
+    show();
+}
+
+/// Shows the counters that alerts and dashboards watch before anything happened.
+fn show() {
     for end in End::ALL {
         counter!(ENDED, "end" => end.as_str()).increment(0);
     }

@@ -206,5 +206,9 @@ async fn ports(engines: &Engines) -> Finding {
             taken.push(format!("{key} {address}: {error}"));
         }
     }
-    if taken.is_empty() { Ok("are free".into()) } else { Err(taken.join("; ")) }
+    if taken.is_empty() {
+        return Ok("are free".into());
+    }
+    // Nothing is wrong when those who have them are our own.
+    Err(format!("{}; beside services that run: doctor --running", taken.join("; ")))
 }
