@@ -20,6 +20,18 @@ listen *arguments:
 test *arguments:
     scripts/test {{arguments}}
 
+# Chart, compose, Pulumi, rules and dashboards; --long adds a cluster's control plane and a Docker engine: just deploy-test --long
+deploy-test *arguments:
+    scripts/deploy-test {{arguments}}
+
+# Kafka, PostgreSQL, Valkey and the four services in Docker: docs/COMPOSE.md
+up:
+    [ -e .env ] || cp .env.example .env
+    docker compose up --detach --build
+
+down:
+    docker compose down
+
 # The pipeline's own code in simulated time, under every trouble a seed can draw: just simulate 1000000
 simulate *arguments:
     scripts/simulate {{arguments}}
