@@ -1,5 +1,6 @@
 """Four services on real engines, each a process of its own that can be killed and started again."""
 
+import json
 import shutil
 import signal
 import socket
@@ -109,16 +110,27 @@ class Services:
         process.send_signal(signal.SIGQUIT if name == "postgres" else signal.SIGKILL)
         process.wait(30)
 
+    def end(self, *names):
+        """Ends them in order, as a deployment does."""
+        stop([self.processes[name] for name in names])
+
+    def _client(self, recipient):
+        token = self.cli("token", "create", "--recipient", recipient).stdout.strip()
+        return [program(), "listen", recipient, f"--url=http://127.0.0.1:{self.ports['clients']}", f"--token={token}"]
+
     def listen(self, recipient):
         """A client that goes on until the end."""
-        token = self.cli("token", "create", "--recipient", recipient).stdout.strip()
-        url = f"http://127.0.0.1:{self.ports['clients']}"
-        command = [program(), "listen", recipient, f"--url={url}", f"--token={token}"]
+        command = self._client(recipient)
         self.listeners.append(subprocess.Popen(command, stdout=self.log, stderr=self.log, env=unconfigured()))
 
-    def send(self, *recipients):
+    def receive(self, recipient, count):
+        """What a client gets that stays for so many notifications: their contents."""
+        shown = run(*self._client(recipient), f"--count={count}", "--json", env=unconfigured(), timeout=120).stdout
+        return [json.loads(line)["content"] for line in shown.splitlines()]
+
+    def send(self, *recipients, content=None):
         """Status of an attempt to send one notification to each."""
-        items = [{"to": {"recipient": to}, "type": "test", "content": {"to": to}} for to in recipients]
+        items = [{"to": {"recipient": to}, "type": "test", "content": content or {"to": to}} for to in recipients]
         url = f"http://127.0.0.1:{self.ports['producers']}/v1/notifications/batch"
         return ask(url, items, self.key)[0]
 
