@@ -20,6 +20,8 @@ NETWORK = "10.88.0.0/16"
 CONTROL = "10.88.0.1"
 PODS = "10.88.1."
 TOKEN = "token-of-the-test"
+CONTROLLERS = ["deployment", "replicaset", "job", "horizontal-pod-autoscaler", "serviceaccount", "namespace", "endpointslice",
+               "disruption", "garbage-collector", "root-ca-certificate-publisher"]
 
 
 def wait_for(what, condition, seconds=120, every=0.3):
@@ -160,8 +162,7 @@ class Cluster:
             f"--bind-address={CONTROL}", f"--secure-port={free_port()}", "--leader-elect=false",
             f"--cert-dir={self.folder / 'controllers'}",
             f"--service-account-private-key-file={certificates.key('accounts')}",
-            "--controllers=deployment,replicaset,job,horizontalpodautoscaling,serviceaccount,namespace,endpointslice,"
-            "disruption,garbagecollector,root-ca-certificate-publisher-controller",
+            "--controllers=" + ",".join(f"{name}-controller" for name in CONTROLLERS),
             "--horizontal-pod-autoscaler-sync-period=3s", "--horizontal-pod-autoscaler-initial-readiness-delay=1s")
 
     def stop(self):

@@ -1,7 +1,8 @@
 """A stand-in for nodes: runs the containers of pods as processes of this machine, with the commands, settings, secrets and
 addresses that the pods state, probes them, tells the API how they are, and ends them as a node would (preStop, SIGTERM, the
 grace period, SIGKILL). Images are not used: a command is looked for among our own programs. A path below a mount is replaced
-by the folder that stands for it, and the name of a Service by the address of a pod that is behind it."""
+by the folder that stands for it, `0.0.0.0` in the settings by the pod's address, and the name of a Service by the address of
+a pod that is behind it."""
 
 import base64
 import datetime
@@ -35,6 +36,8 @@ class Kubelet:
         self.trouble = []
 
     def start(self):
+        # Services have no pod whose node is not there.
+        self.cluster.apply("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
         self.thread.start()
 
     def stop(self):
@@ -115,7 +118,8 @@ class Pod:
                     (folder / name).write_text(text)
         for folder in mounts.values():
             for file in folder.glob("*.toml"):
-                file.write_text(self._placed(file.read_text(), mounts))
+                # Every address of the pod is the one that it has.
+                file.write_text(self._placed(file.read_text(), mounts).replace('"0.0.0.0:', f'"{self.address}:'))
         return mounts
 
     def _placed(self, text, mounts):
