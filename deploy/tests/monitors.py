@@ -2,13 +2,13 @@
 Prometheus's configuration is written here from the chart's ServiceMonitors and PrometheusRules."""
 
 import json
-import subprocess
+import threading
 import urllib.parse
 import urllib.request
 
 import yaml
 
-from conftest import tool
+from conftest import run, tool
 from kube import CONTROL, free_port, wait_for
 
 MONITORING = "monitoring"
@@ -16,48 +16,73 @@ ADAPTER = "prometheus-adapter"
 
 
 class Prometheus:
-    def __init__(self, cluster):
-        self.cluster, self.folder = cluster, cluster.folder / "prometheus"
+    """Discovers as the operator's configuration would let it: what stands in the EndpointSlices of the Services that a
+    ServiceMonitor selects. Debian's build cannot ask Kubernetes itself, so it is told by files."""
+
+    def __init__(self, cluster, namespace):
+        self.cluster, self.namespace, self.folder = cluster, namespace, cluster.folder / "prometheus"
         self.port = free_port()
         self.url = f"http://{CONTROL}:{self.port}"
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self._follow, daemon=True)
 
-    def configuration(self, namespace):
-        base = f"/apis/monitoring.coreos.com/v1/namespaces/{namespace}"
-        monitors = self.cluster.get(f"{base}/servicemonitors")["items"]
-        rules = self.cluster.get(f"{base}/prometheusrules")["items"]
-        for rule in rules:
-            (self.folder / f"rules-{rule['metadata']['name']}.yaml").write_text(yaml.safe_dump(rule["spec"]))
-        jobs = []
-        for monitor in monitors:
-            for endpoint in monitor["spec"]["endpoints"]:
-                keep = [{"source_labels": ["__meta_kubernetes_service_label_" + key.replace(".", "_").replace("/", "_")],
-                         "regex": value, "action": "keep"}
-                        for key, value in monitor["spec"]["selector"]["matchLabels"].items()]
-                keep.append({"source_labels": ["__meta_kubernetes_endpointslice_port_name"], "regex": endpoint["port"],
-                             "action": "keep"})
-                label = [{"source_labels": [f"__meta_kubernetes_{source}"], "target_label": target} for source, target in
-                         [("namespace", "namespace"), ("service_name", "service"), ("pod_name", "pod")]]
-                own = [{"target_label": entry["targetLabel"], "replacement": entry["replacement"]}
-                       for entry in endpoint["relabelings"]]
-                jobs.append({
-                    "job_name": f"{namespace}/{monitor['metadata']['name']}",
-                    "metrics_path": endpoint["path"], "scrape_interval": "2s", "scrape_timeout": "2s",
-                    "kubernetes_sd_configs": [{
-                        "role": "endpointslice", "kubeconfig_file": str(self.cluster.kubeconfig),
-                        "namespaces": {"names": monitor["spec"]["namespaceSelector"]["matchNames"]}}],
-                    "relabel_configs": keep + label + own})
-        return {"global": {"evaluation_interval": "5s"}, "rule_files": [str(self.folder / "rules-*.yaml")],
-                "scrape_configs": jobs}
-
-    def start(self, namespace):
+    def start(self):
         self.folder.mkdir()
+        base = f"/apis/monitoring.coreos.com/v1/namespaces/{self.namespace}"
+        for rule in self.cluster.get(f"{base}/prometheusrules")["items"]:
+            (self.folder / f"rules-{rule['metadata']['name']}.yaml").write_text(yaml.safe_dump(rule["spec"]))
+        self.monitors = self.cluster.get(f"{base}/servicemonitors")["items"]
+        jobs = []
+        for monitor in self.monitors:
+            (endpoint,) = monitor["spec"]["endpoints"]
+            jobs.append({
+                "job_name": f"{self.namespace}/{monitor['metadata']['name']}",
+                "metrics_path": endpoint["path"], "scrape_interval": "2s", "scrape_timeout": "2s",
+                "file_sd_configs": [{"files": [str(self._targets(monitor))], "refresh_interval": "5s"}],
+                "relabel_configs": [{"target_label": entry["targetLabel"], "replacement": entry["replacement"]}
+                                    for entry in endpoint["relabelings"]]})
+        self._discover()
         file = self.folder / "prometheus.yml"
-        file.write_text(yaml.safe_dump(self.configuration(namespace)))
-        subprocess.run([tool("promtool"), "check", "config", file], check=True, capture_output=True)
+        file.write_text(yaml.safe_dump({
+            "global": {"evaluation_interval": "5s"}, "rule_files": [str(self.folder / "rules-*.yaml")],
+            "scrape_configs": jobs}))
+        run(tool("promtool"), "check", "config", file)
         self.cluster.processes.start(
             "prometheus", tool("prometheus"), f"--config.file={file}", f"--storage.tsdb.path={self.folder / 'data'}",
             f"--web.listen-address={CONTROL}:{self.port}")
+        self.thread.start()
         wait_for("Prometheus answers", lambda: self.ask("vector(1)"))
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join(10)
+
+    def _targets(self, monitor):
+        return self.folder / f"{monitor['metadata']['name']}.json"
+
+    def _follow(self):
+        while not self.stopping.wait(1):
+            try:
+                self._discover()
+            except OSError:
+                continue
+
+    def _discover(self):
+        services = self.cluster.get(f"/api/v1/namespaces/{self.namespace}/services")["items"]
+        slices = self.cluster.get(f"/apis/discovery.k8s.io/v1/namespaces/{self.namespace}/endpointslices")["items"]
+        for monitor in self.monitors:
+            wanted, port = monitor["spec"]["selector"]["matchLabels"], monitor["spec"]["endpoints"][0]["port"]
+            names = [s["metadata"]["name"] for s in services if wanted.items() <= s["metadata"]["labels"].items()]
+            found = []
+            for part in slices:
+                name = part["metadata"]["labels"]["kubernetes.io/service-name"]
+                numbers = [p["port"] for p in part["ports"] or [] if p["name"] == port] if name in names else []
+                found += [{"targets": [f"{endpoint['addresses'][0]}:{number}"],
+                           "labels": {"namespace": self.namespace, "service": name, "pod": endpoint["targetRef"]["name"]}}
+                          for number in numbers for endpoint in part["endpoints"] or []]
+            new = self.folder / "new"
+            new.write_text(json.dumps(found))
+            new.rename(self._targets(monitor))
 
     def ask(self, query):
         url = f"{self.url}/api/v1/query?" + urllib.parse.urlencode({"query": query})

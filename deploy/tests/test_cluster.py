@@ -127,13 +127,14 @@ def installation(engines, tmp_path_factory):
 def measured(installation):
     """Prometheus, scraping what the ServiceMonitors select, and the adapter with the rules that the chart made."""
     cluster = installation.cluster
-    prometheus = Prometheus(cluster)
-    prometheus.start(NAMESPACE)
+    prometheus = Prometheus(cluster, NAMESPACE)
+    prometheus.start()
     rules = cluster.get(f"/api/v1/namespaces/{MONITORING}/configmaps/{NAME}-adapter-rules")
     up = 'count by (job) (up{namespace="%s",pod!=""} == 1)' % NAMESPACE
     wait_for("every service is scraped", lambda: len(prometheus.ask(up)) == 4)
     start_adapter(cluster, prometheus, rules["data"]["config.yaml"])
-    return prometheus
+    yield prometheus
+    prometheus.stop()
 
 
 def test_the_jobs_ran_before_the_services_and_everything_is_ready(installation):
@@ -272,7 +273,12 @@ def test_an_uninstall_leaves_nothing(installation):
         return sorted(found)
 
     kept = [("ConfigMap", "kube-root-ca.crt"), ("Pod", f"{NAME}-test"), ("Secret", "engines"), ("ServiceAccount", "default")]
-    wait_for("nothing is left but what was there, and the test's log", lambda: left() == kept or left())
-    assert left() == kept
+
+    def cleared():
+        found = left()
+        assert found == kept, found
+        return True
+
+    wait_for("nothing is left but what was there, and the test's log", cleared)
     for pod in installation.kubelet.ended:
         assert not pod["killed"], pod
