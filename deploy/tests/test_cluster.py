@@ -244,6 +244,18 @@ def test_a_deploy_moves_clients_and_keeps_the_number_of_pods(installation, measu
     assert seen == [], "nothing that the receiver reads was changed, and none was restarted"
 
 
+def test_an_autoscaler_is_switched_off_by_force_only(installation):
+    """The number of pods is the autoscaler's word until an operator takes it back, and says so."""
+    two = {"autoscaling": {"minReplicas": 2, "maxReplicas": 2}}
+    installation.helm("upgrade", RELEASE, str(CHART), "--wait", "--timeout", "5m", executor=two)
+    wait_for("the autoscaler has spoken", lambda: installation.deployment("executor")["spec"]["replicas"] == 2)
+    off = {"autoscaling": {"provider": "none"}, "receiver": {"replicas": 3}}
+    refused = installation.helm("upgrade", RELEASE, str(CHART), check=False, **off)
+    assert refused.returncode != 0 and ".spec.replicas" in refused.stderr, refused.stderr
+    installation.helm("upgrade", RELEASE, str(CHART), "--force-conflicts", "--wait", "--timeout", "5m", **off)
+    assert installation.deployment("executor")["spec"]["replicas"] == 1
+
+
 def test_a_link_secret_that_the_chart_made_outlasts_an_upgrade(installation):
     """A second installation, without its jobs and without nodes."""
     cluster = installation.cluster
@@ -272,10 +284,10 @@ def test_an_uninstall_leaves_nothing(installation):
                               installation.cluster.get(f"/{path}/namespaces/{NAMESPACE}/{kind['name']}")["items"]]
         return sorted(found)
 
-    kept = [("ConfigMap", "kube-root-ca.crt"), ("Pod", f"{NAME}-test"), ("Secret", "engines"), ("ServiceAccount", "default")]
+    kept = [("ConfigMap", "kube-root-ca.crt"), ("Secret", "engines"), ("ServiceAccount", "default")]
 
     def cleared():
-        found = left()
+        found = [thing for thing in left() if thing != ("Pod", f"{NAME}-test")]
         assert found == kept, found
         return True
 
