@@ -142,8 +142,8 @@ def _calls(name, what):
     """Latency and failures of a port's calls, by operation."""
     return [
         lines(
-            f"{what}: p99 by operation",
-            [("{{operation}}", quantile(0.99, name, "operation"))],
+            f"{what}: p99 of the slowest operations",
+            [("{{operation}}", f"topk(6, {quantile(0.99, name, 'operation')})")],
             "s",
             "From the call to its answer, whoever calls. Calls that are given up before an answer are not in it.",
         ),
