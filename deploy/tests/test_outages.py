@@ -67,7 +67,7 @@ def test_nothing_is_noticed_while_all_is_well(watched):
 
 OUTAGES = {
     "redis": [("PostriderEngineFailures", {"engine": "registry"}), ("PostriderRegistryAway", {})],
-    "postgres": [("PostriderEngineFailures", {"engine": "store"})],
+    "postgres": [("PostriderEngineFailures", {"engine": "store"}), ("PostriderNoScheduleLeader", {})],
     "kafka": [("PostriderEngineFailures", {"engine": "log"}), ("PostriderReceiverErrors", {})],
     "executor": [("PostriderDown", {"service": "executor"})],
     "distributor": [("PostriderDown", {"service": "distributor"})],

@@ -16,6 +16,7 @@ use shared::retry::Backoff;
 use shared::shutdown::Shutdown;
 use shared::store::{self, Leases, ScheduleRow, Schedules};
 use shared::topic::Topic;
+use tokio::time::Instant;
 
 use self::firing::{Firing, Plan, plan};
 use crate::config::ScheduleSettings;
@@ -84,6 +85,7 @@ impl Scheduler {
     pub async fn run(self, shutdown: Shutdown) {
         let mut failures = 0_u32;
         let mut led = false;
+        let mut looked_at = Instant::now();
         while !shutdown.has_begun() {
             let looked = tokio::select! {
                 () = shutdown.begun() => break,
@@ -92,6 +94,7 @@ impl Scheduler {
             let pause = match looked {
                 Ok(look) => {
                     failures = 0;
+                    looked_at = Instant::now();
                     self.note_lead(&mut led, look != Look::Follows);
                     let tick = self.settings.tick_ms.mul_f64(0.5 + rand::random::<f64>());
                     if look == Look::More { std::time::Duration::ZERO } else { tick }
@@ -99,6 +102,10 @@ impl Scheduler {
                 Err(away) => {
                     let delay = self.backoff.delay(failures, rand::random());
                     note_away(&away, failures);
+                    if looked_at.elapsed() >= self.settings.lease_ms {
+                        // Whoever holds the lease: nothing is fired here.
+                        self.note_lead(&mut led, false);
+                    }
                     failures = failures.saturating_add(1);
                     delay
                 }
