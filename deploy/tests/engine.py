@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, run, tool
+from conftest import INSTALL, ROOT, run, tool
 
+INSTALL["dockerd"] = "docker.io (Debian's name)"
 COMPOSE_VERSION = "v2.40.3"
 
 
@@ -20,6 +21,8 @@ class Engine:
     def __init__(self):
         if os.geteuid() != 0:
             pytest.fail("a Docker engine needs root", pytrace=False)
+        # It asks for this one itself, and only once it runs.
+        tool("iptables")
         self.dockerd = tool("dockerd")
         self.docker = client_of(self.dockerd)
         self.compose = compose()

@@ -104,7 +104,7 @@ def test_each_service_gets_the_secrets_it_needs_and_no_others():
     link, token, grafana = "POSTRIDER_DISTRIBUTOR__LINK__SECRET", "POSTRIDER_AUTH__SECRET", "GRAFANA_PASSWORD"
     expected = {
         "check": set(secrets),
-        "cli": {database, registry, token},
+        "cli": {database, registry, link, token},
         "topics": {database},
         "migrate": {database},
         "receiver": {database},
@@ -190,8 +190,7 @@ def test_prometheus_scrapes_each_service_where_it_listens(tmp_path):
     assert {rule.name for rule in rules.iterdir()} == {"alerts.yaml", "recording.yaml"}
     moved = tmp_path / "prometheus.yml"
     moved.write_text(file.read_text().replace("/etc/prometheus/rules", str(rules)))
-    said = run(tool("promtool"), "check", "config", moved).stdout
-    assert said.count("SUCCESS") == 3, said
+    assert "2 rule files found" in run(tool("promtool"), "check", "config", moved).stdout
 
 
 def test_health_is_asked_of_the_program_itself():
