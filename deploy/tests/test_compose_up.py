@@ -48,12 +48,12 @@ class Stack:
 
     def run(self, *command, **options):
         files = ["-f", "docker-compose.yml", "-f", "deploy/compose/local-engines.yml"]
-        options = {"cwd": ROOT, "timeout": 600, **options}
+        options = {"cwd": ROOT, "timeout": 1200, **options}
         arguments = ["-p", "postrider-test", "--env-file", self.file, *files, *command]
         return run(self.engine.compose, *arguments, env=self.engine.environment(), **options)
 
     def up(self, *more, **options):
-        return self.run("up", "--detach", "--no-build", "--wait", "--wait-timeout", "300", *more, **options)
+        return self.run("up", "--detach", "--no-build", "--wait", "--wait-timeout", "900", *more, **options)
 
     def cli(self, *command, variables=()):
         given = [part for variable in variables for part in ("--env", variable)]
