@@ -36,10 +36,12 @@ class Engine:
         command = [
             self.dockerd, "--data-root", self.data, "--exec-root", self.folder / "exec", "--pidfile", self.folder / "pid",
             "--host", f"unix://{self.socket}",
+            # Networks of projects only: the default bridge may be another engine's.
+            "--bridge", "none",
         ]  # fmt: skip
         with open(self.folder / "log", "wb") as log:
             self.process = subprocess.Popen(["nice", "-n", "10", *map(str, command)], stdout=log, stderr=log)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while self.run("info", check=False).returncode != 0:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 said = (self.folder / "log").read_text()[-4000:]
@@ -51,7 +53,7 @@ class Engine:
     def __exit__(self, *_):
         # It takes its own containerd with it.
         self.process.terminate()
-        self.process.wait(60)
+        self.process.wait(180)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def environment(self, **more):
