@@ -32,6 +32,10 @@ describe("local", () => {
                 ["127.0.0.1"],
             );
             assert.equal(inputs.wait, true);
+            // As Docker gives them back, or each refresh would plan the container anew.
+            assert.match(inputs.cpus, /^[0-9]+\.[0-9]+$/);
+            assert.equal(inputs.memorySwap, inputs.memory);
+            assert.equal(inputs.healthcheck.startPeriod, "1m0s");
             assert.ok(inputs.healthcheck.tests.length > 0);
             assert.equal(inputs.networksAdvanced[0].name, "postrider");
         }
