@@ -128,6 +128,17 @@ def test_public_keys_stand_in_the_settings_and_no_secret_is_asked_for(tmp_path):
     assert tomllib.loads(text)["auth"]["public_key"] == public
 
 
+def test_large_numbers_stay_whole(tmp_path):
+    large = {"config": {"distributor": {"link": {"batch_bytes": 33_554_432}}, "executor": {"sandbox": {"fuel": 20_000_000_000}}}}
+    objects = render(large)
+    for service, path, value in [("distributor", ["link", "batch_bytes"], 33_554_432), ("executor", ["sandbox", "fuel"], 20_000_000_000)]:
+        table = tomllib.loads(one(objects, "ConfigMap", f"{NAME}-{service}")["data"]["postrider.toml"])[service]
+        found = table[path[0]][path[1]]
+        assert (type(found), found) == (int, value)
+    for _, _, _, variables in asked(objects, tmp_path):
+        run(program(), "config", "check", env=variables)
+
+
 def test_text_of_any_kind_arrives_as_it_is():
     odd = 'a "b" \\ <c> & é\t#{}\n[d]'
     objects = render(merged(NEEDED, {"config": {"auth": {"issuer": odd, "allowed_origins": ["https://a", odd]}}}))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chart import CHART, SERVICES, merged
+from chart import CHART, EVERYTHING, NEEDED, PRESETS, SERVICES, merged
 from conftest import ROOT, program, run, tool
 from kube import Cluster, Network, build, custom_definition, wait_for
 from kubelet import Kubelet, describe
@@ -252,7 +252,13 @@ def test_an_autoscaler_is_switched_off_by_force_only(installation):
     off = {"autoscaling": {"provider": "none"}, "receiver": {"replicas": 3}}
     refused = installation.helm("upgrade", RELEASE, str(CHART), check=False, **off)
     assert refused.returncode != 0 and ".spec.replicas" in refused.stderr, refused.stderr
-    installation.helm("upgrade", RELEASE, str(CHART), "--force-conflicts", "--wait", "--timeout", "5m", **off)
+    force = ["--force-conflicts", "--wait", "--timeout", "5m"]
+    installation.helm("upgrade", RELEASE, str(CHART), *force, **off)
+    base = f"/apis/autoscaling/v2/namespaces/{NAMESPACE}/horizontalpodautoscalers"
+    assert installation.cluster.get(base)["items"] == []
+    if installation.deployment("executor")["spec"]["replicas"] != 1:
+        # The autoscaler spoke once more before it was gone.
+        installation.helm("upgrade", RELEASE, str(CHART), *force, **off)
     assert installation.deployment("executor")["spec"]["replicas"] == 1
 
 
@@ -270,6 +276,18 @@ def test_a_link_secret_that_the_chart_made_outlasts_an_upgrade(installation):
     run(tool("helm"), "upgrade", "second", CHART, *[part for part in given if part != "--create-namespace"],
         env=cluster.environment())
     assert secret() == made
+
+
+@pytest.mark.parametrize("provider", ["keda", "resource"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_api_takes_every_size_with_everything_switched_on(installation, preset, provider):
+    file = installation.folder / "everything.yaml"
+    file.write_text(yaml.safe_dump(merged(NEEDED, EVERYTHING, {"autoscaling": {"provider": provider}})))
+    where = ["--namespace", f"third-{preset}-{provider}"]
+    environment = installation.cluster.environment()
+    run(tool("helm"), "install", "third", CHART, *where, "--create-namespace", "--no-hooks", "-f",
+        CHART / "presets" / f"{preset}.yaml", "-f", file, env=environment)
+    run(tool("helm"), "uninstall", "third", *where, "--no-hooks", env=environment)
 
 
 def test_an_uninstall_leaves_nothing(installation):
