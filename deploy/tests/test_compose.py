@@ -209,7 +209,7 @@ def test_the_collector_takes_traces_where_services_send_them_and_logs_that_docke
     for name, service in services.items():
         assert service["logging"]["driver"] == "json-file", name
         assert "com.docker.compose.service" in service["logging"]["options"]["labels"], name
-    [read] = collector["receivers"]["filelog"]["include"]
+    [read] = collector["receivers"]["file_log"]["include"]
     mounted = {volume["target"] for volume in services["collector"]["volumes"]}
     assert str(Path(read).parents[1]) in mounted
     used = {part for pipeline in collector["service"]["pipelines"].values() for parts in pipeline.values() for part in parts}
