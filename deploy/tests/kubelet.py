@@ -99,18 +99,23 @@ class Pod:
                 "target": {"apiVersion": "v1", "kind": "Node", "name": NODE}})
             self._start()
             self._run()
-        except (OSError, KeyError, StopIteration) as error:
+        except (OSError, KeyError, StopIteration, subprocess.SubprocessError) as error:
             self.kubelet.trouble.append(f"{self.name}: {error!r}")
             if self.process and self.process.poll() is None:
                 self.process.kill()
 
-    def _folders(self):
+    def _folders(self, container):
         """Where each mount is, by its path in the container."""
         volumes = {volume["name"]: volume for volume in self.thing["spec"]["volumes"]}
         mounts = {}
-        for mount in self.container["volumeMounts"]:
-            folder = mounts[mount["mountPath"]] = self.folder / mount["name"]
-            folder.mkdir(parents=True)
+        for mount in container["volumeMounts"]:
+            volume = self.folder / mount["name"]
+            if not volume.exists():
+                volume.mkdir(parents=True)
+                if "emptyDir" in volumes[mount["name"]]:
+                    # As it is with `fsGroup`.
+                    volume.chmod(0o2777)
+            folder = mounts[mount["mountPath"]] = volume / mount.get("subPath", "")
             source = volumes[mount["name"]].get("configMap")
             if source:
                 data = self.cluster.get(f"{self.kubelet.base}/configmaps/{source['name']}")["data"]
@@ -159,8 +164,16 @@ class Pod:
                     return f"http://{endpoint['addresses'][0]}:{target}"
         raise OSError(f"nobody is ready behind {match[1]}")
 
+    def _initialize(self):
+        """Runs what runs before, one after the other."""
+        for container in self.thing["spec"].get("initContainers", []):
+            mounts = self._folders(container)
+            command = [self._placed(part, mounts) for part in container["command"]]
+            subprocess.run(command, check=True, cwd=self.folder, timeout=60)
+
     def _start(self):
-        mounts = self._folders()
+        self._initialize()
+        mounts = self._folders(self.container)
         command = [*self.container.get("command", []), *self.container.get("args", [])]
         program = self.kubelet.programs / command[0]
         if program.is_file():

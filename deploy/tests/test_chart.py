@@ -60,7 +60,7 @@ def test_what_is_secret_is_in_secrets_only():
     names = {
         entry["valueFrom"]["secretKeyRef"]["name"]
         for _, _, container in containers(own)
-        for entry in container["env"]
+        for entry in container.get("env", [])
         if "secretKeyRef" in entry.get("valueFrom", {})
     }
     assert names == {"mine"}
@@ -81,7 +81,7 @@ def test_no_container_may_more_than_it_needs():
         assert own["capabilities"] == {"drop": ["ALL"]}
         assert container["resources"]["requests"] and container["resources"]["limits"]["memory"]
         writable = [mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")]
-        assert writable == (["/var/lib/postrider"] if container["name"] == "executor" else [])
+        assert writable == {"executor": ["/var/cache/postrider"], "own-folder": ["/volume"]}.get(container["name"], [])
 
 
 def test_images_are_those_of_everything_else():

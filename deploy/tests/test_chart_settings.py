@@ -15,7 +15,7 @@ def environment(container, ip):
     """What Kubernetes would put there."""
     secrets = dict(zip(["postgres-url", "redis-url", "link-secret", "auth-secret"], SECRETS.values(), strict=True))
     found = {"POD_IP": ip, "POD_NAME": "pod"}
-    for entry in container["env"]:
+    for entry in container.get("env", []):
         source = entry.get("valueFrom", {})
         if "secretKeyRef" in source:
             found[entry["name"]] = secrets[source["secretKeyRef"]["key"]]
@@ -30,6 +30,8 @@ def environment(container, ip):
 def asked(objects, path, ip="10.1.2.3"):
     """Each container that has settings, with the settings as its own program would print them."""
     for thing, spec, container in containers(objects):
+        if "settings" not in [mount["name"] for mount in container["volumeMounts"]]:
+            continue
         (volume,) = [volume for volume in spec["volumes"] if volume["name"] == "settings"]
         text = one(objects, "ConfigMap", volume["configMap"]["name"])["data"]["postrider.toml"]
         file = path / f"{container['name']}.toml"
@@ -105,7 +107,12 @@ def test_the_executor_keeps_its_modules_where_it_may_write(tmp_path):
             shown = tomllib.loads(run(program("postrider-executor"), "--print-config", env=variables).stdout)
             modules = shown["executor"]["sandbox"]["modules"]
             (mount,) = [mount for mount in container["volumeMounts"] if not mount.get("readOnly")]
-            assert modules["directory"].startswith(mount["mountPath"] + "/")
+            # A volume's own folder is everybody's: the executor wants one that is its alone.
+            assert modules["directory"] == mount["mountPath"]
+            (before,) = spec["initContainers"]
+            (whole,) = before["volumeMounts"]
+            assert before["command"] == ["mkdir", "-p", "-m", "0700", f"{whole['mountPath']}/{mount['subPath']}"]
+            assert whole["name"] == mount["name"]
             (volume,) = [volume for volume in spec["volumes"] if volume["name"] == mount["name"]]
             assert int(volume["emptyDir"]["sizeLimit"].removesuffix("Mi")) * 1024**2 > modules["directory_bytes"]
 

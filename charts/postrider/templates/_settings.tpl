@@ -25,7 +25,7 @@ Helm's own toToml writes whole numbers as fractions, which the programs refuse.
 {{- $_ := set $config $service $own -}}
 {{- end -}}
 {{- if eq $service "executor" -}}
-{{- $directory := dict "sandbox" (dict "modules" (dict "directory" "/var/lib/postrider/modules")) -}}
+{{- $directory := dict "sandbox" (dict "modules" (dict "directory" "/var/cache/postrider")) -}}
 {{- $_ := set $config "executor" (merge $directory (default dict $config.executor)) -}}
 {{- end -}}
 {{- $sections = ternary (concat $sections (splitList " " (include "postrider.services" $root))) (append $sections $service) (eq $service "all") -}}
