@@ -5,6 +5,7 @@
 //! they show it twice.
 
 use cronexpr::{Crontab, MakeTimestamp};
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
 use super::super::strict::Invalid;
@@ -20,16 +21,25 @@ const SEARCHES: usize = 11;
 #[derive(Clone, Debug)]
 pub(super) struct Cron {
     zone: TimeZone,
+    /// In UTC, which stands for any clock: in a zone whose clocks change the library may search for ever.
+    shown: Crontab,
     pace: Pace,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Pace {
-    /// By the time that passes. In its time zone.
-    Passing(Crontab),
-    /// By what clocks show. In UTC, which stands for any clock.
-    Shown(Crontab),
+    /// By the time that passes.
+    Passing,
+    /// By what clocks show.
+    Shown,
 }
+
+/// Clocks of two places, or of one before and after a change, differ by no more.
+const APART: SignedDuration = SignedDuration::from_hours(27);
+
+/// Most changes of clocks that a search stops at. Near the time that it finds there are two at most, and a few where a
+/// country could not decide.
+const CHANGES: usize = 32;
 
 impl Cron {
     /// Most bytes of an expression.
@@ -43,12 +53,10 @@ impl Cron {
         let name = zone.unwrap_or("UTC");
         let zone = TimeZone::get(name)
             .map_err(|error| Invalid::value("timezone", format!("is no IANA time zone: {error}")))?;
-        let read = |zone: &str| {
-            let read = cronexpr::parse_crontab(&format!("{} {zone}", fields.join(" ")));
-            read.map_err(|error| Invalid::value("cron", format!("is no cron expression: {error}")))
-        };
-        let pace = if hour.starts_with('*') { Pace::Passing(read(name)?) } else { Pace::Shown(read("UTC")?) };
-        let cron = Self { zone, pace };
+        let shown = cronexpr::parse_crontab(&format!("{} UTC", fields.join(" ")))
+            .map_err(|error| Invalid::value("cron", format!("is no cron expression: {error}")))?;
+        let pace = if hour.starts_with('*') { Pace::Passing } else { Pace::Shown };
+        let cron = Self { zone, shown, pace };
         match cron.next_after(Timestamp::default()) {
             Some(_first) => Ok(cron),
             None => Err(Invalid::value("cron", "never fires")),
@@ -57,12 +65,12 @@ impl Cron {
 
     pub(super) fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
         let at = instant(time)?;
-        match &self.pace {
-            Pace::Passing(cron) => timestamp(search(cron, at)?),
-            Pace::Shown(cron) => {
+        match self.pace {
+            Pace::Passing => timestamp(self.passing(at)?),
+            Pace::Shown => {
                 let mut shown = TimeZone::UTC.to_timestamp(self.zone.to_datetime(at)).ok()?;
                 loop {
-                    shown = search(cron, shown)?;
+                    shown = search(&self.shown, shown)?;
                     let clock = TimeZone::UTC.to_datetime(shown);
                     let next = timestamp(self.zone.to_ambiguous_timestamp(clock).compatible().ok()?)?;
                     // Not so in the second of two hours that look the same.
@@ -72,6 +80,28 @@ impl Cron {
                 }
             }
         }
+    }
+
+    /// The first match after `at`: from one change of clocks to the next they run evenly.
+    fn passing(&self, at: jiff::Timestamp) -> Option<jiff::Timestamp> {
+        let (mut begin, mut after) = (at, self.clock(at)?);
+        for _change in 0..CHANGES {
+            let found = search(&self.shown, after)?;
+            let next = found.checked_sub(SignedDuration::from(self.zone.to_offset(begin))).ok()?;
+            let change = self.zone.following(begin).next().map(|change| change.timestamp());
+            let Some(change) = change.filter(|change| *change <= next) else { return Some(next) };
+            // What clocks show after a change that is near may match once more; long before `found` nothing matches.
+            let far = change.duration_since(begin) > APART;
+            begin = if far { change.max(next.checked_sub(APART).ok()?) } else { change };
+            // The very moment counts.
+            after = self.clock(begin)?.checked_sub(SignedDuration::from_millis(1)).ok()?;
+        }
+        None
+    }
+
+    /// What the clock shows at `instant`, as if it were UTC.
+    fn clock(&self, instant: jiff::Timestamp) -> Option<jiff::Timestamp> {
+        instant.checked_add(SignedDuration::from(self.zone.to_offset(instant))).ok()
     }
 }
 
@@ -84,7 +114,7 @@ fn search(cron: &Crontab, mut after: jiff::Timestamp) -> Option<jiff::Timestamp>
             return Some(found.timestamp());
         }
         // A day less than it looked at.
-        after += jiff::SignedDuration::from_hours((4 * 365 - 1) * 24);
+        after += SignedDuration::from_hours((4 * 365 - 1) * 24);
     }
     None
 }

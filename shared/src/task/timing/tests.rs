@@ -149,6 +149,35 @@ fn a_long_absence_is_no_long_walk() {
     assert!(due.skipped);
 }
 
+/// Where clocks change by half an hour a round hour comes after half an hour, and none after ninety minutes.
+#[test]
+fn every_expression_goes_on_wherever_clocks_change() {
+    for (zone, day_before) in [
+        ("Australia/Lord_Howe", "2026-04-03T15:00:00Z"),
+        ("Australia/Lord_Howe", "2026-10-02T15:30:00Z"),
+        ("America/New_York", "2026-03-07T07:00:00Z"),
+        ("America/New_York", "2026-10-31T06:00:00Z"),
+        ("Africa/Casablanca", "2026-02-14T02:00:00Z"),
+        ("Pacific/Apia", "2011-12-29T10:00:00Z"),
+    ] {
+        for (minute, hour) in (1..=9).flat_map(|minute| (1..=9).map(move |hour| (minute, hour))) {
+            for hour in [format!("*/{hour}"), "*".to_owned()] {
+                let timing = timing(&format!(r#"{{"cron":"*/{minute} {hour} * * *","timezone":"{zone}"}}"#));
+                let (begin, mut last) = (time(day_before), time(day_before));
+                while last.since(begin) < Duration::from_hours(48) {
+                    let next = timing.next_after(last).unwrap();
+                    assert!(next > last, "*/{minute} {hour} in {zone}: {last}, then {next}");
+                    assert!(
+                        next.since(last) <= Duration::from_hours(10),
+                        "{minute} {hour} {zone}: {last} to {next}"
+                    );
+                    last = next;
+                }
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn times_only_grow(
