@@ -115,7 +115,14 @@ class Pod:
                 if "emptyDir" in volumes[mount["name"]]:
                     # As it is with `fsGroup`.
                     volume.chmod(0o2777)
-            folder = mounts[mount["mountPath"]] = volume / mount.get("subPath", "")
+            folder = mounts[mount["mountPath"]] = volume
+            if "subPath" in mount:
+                # Seen without what is above it in the volume. Who has not made it is given it as open as the volume.
+                part = volume / mount["subPath"]
+                if not part.exists():
+                    part.mkdir()
+                    part.chmod(0o2777)
+                folder = mounts[mount["mountPath"]] = part.rename(self.folder / f"{mount['name']}-{mount['subPath']}")
             source = volumes[mount["name"]].get("configMap")
             if source:
                 data = self.cluster.get(f"{self.kubelet.base}/configmaps/{source['name']}")["data"]
