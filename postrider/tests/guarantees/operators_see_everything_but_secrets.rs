@@ -60,8 +60,6 @@ async fn a_group_whose_members_are_all_dead_has_a_lag() {
         });
         assert!(waited.await.is_ok(), "never {records}: {:?}", lag_of_directors(stack).await);
     };
-    stack.send("alice", &json!(0)).await;
-    until(&stack, 0).await;
     stack.fault(Part::Director(0), Fault::Killed).await;
     for number in 1..=5 {
         stack.send("alice", &json!(number)).await;
