@@ -11,6 +11,7 @@ pub(crate) mod settings;
 mod tickets;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -42,6 +43,8 @@ pub struct Edge {
     pub(crate) settings: EdgeSettings,
     pub(crate) lingering: Lingering,
     pub(crate) shutdown: Shutdown,
+    /// Whether the shutdown began; WebSockets look here when they are woken.
+    stopped: AtomicBool,
     /// WebSockets, which outlive the request that began them.
     pub(crate) connections: TaskTracker,
     /// How long a frame may go unconfirmed by the peer's kernel on a connection whose acknowledgements are believed.
@@ -80,6 +83,7 @@ impl Edge {
             settings,
             relay,
             shutdown,
+            stopped: AtomicBool::new(false),
         }))
     }
 
@@ -104,7 +108,14 @@ impl Edge {
 
     /// Ends what is left of connections and lingering sessions; [`Edge::run`] returns once they are gone.
     pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
         self.shutdown.begin();
+        self.hub.wake_all();
+    }
+
+    /// Whether [`Edge::stop`] was called. A session that was entered before is woken then.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
     }
 
     /// Opens a session, or says after how many seconds to try again.

@@ -117,6 +117,8 @@ pub struct Scope {
 /// Every session of this node.
 pub struct Hub {
     scope: Scope,
+    /// The limits that the latest session was given.
+    latest: Mutex<Arc<Limits>>,
     clock: Arc<dyn Clock>,
     table: Table,
     draining: AtomicBool,
@@ -142,6 +144,7 @@ impl Hub {
             table: Table::new(bounds),
             drain: Drain::new(scope.caps.deletes, scope.caps.refusals),
             presence: Presence::new(scope.caps.removals),
+            latest: Mutex::new(Arc::new(limits(&scope.session, scope.session.window))),
             scope,
             clock,
             draining: AtomicBool::new(false),
@@ -198,18 +201,15 @@ impl Hub {
         Ok(Handle { hub: Arc::clone(self), cell })
     }
 
-    fn limits(&self, window: Option<u32>) -> Limits {
+    /// The limits of a session that asks for `window`: one value for all that ask for the same as the one before.
+    fn limits(&self, window: Option<u32>) -> Arc<Limits> {
         let settings = &self.scope.session;
-        Limits {
-            window: window.map_or(settings.window, |asked| asked.clamp(1, settings.window)),
-            gate_records: settings.gate_records,
-            gate_bytes: settings.gate_bytes,
-            page_rows: settings.page_rows,
-            refusals: settings.refusals,
-            ack_deadline: settings.ack_deadline_ms,
-            grace: settings.grace_ms,
-            retry: settings.retry_ms,
+        let window = window.map_or(settings.window, |asked| asked.clamp(1, settings.window));
+        let mut latest = lock(&self.latest);
+        if latest.window != window {
+            *latest = Arc::new(limits(settings, window));
         }
+        Arc::clone(&latest)
     }
 
     /// Whether a cursor is one that a recipient of `partition` can have.
@@ -284,8 +284,16 @@ impl Hub {
     /// Tells a session's transport that the node goes away.
     pub(crate) fn close(&self, id: SessionId, closing: Closing) {
         let Some(cell) = self.table.get(id) else { return };
-        lock(&cell.core).closing = Some(closing);
-        cell.wake.notify_waiters();
+        let mut core = lock(&cell.core);
+        core.closing = Some(closing);
+        core.wake();
+    }
+
+    /// Has every transport look around once.
+    pub(crate) fn wake_all(&self) {
+        for cell in self.ids().into_iter().filter_map(|id| self.table.get(id)) {
+            lock(&cell.core).wake();
+        }
     }
 
     /// Ends a session by its id.
@@ -293,6 +301,19 @@ impl Hub {
         if let Some(cell) = self.table.get(id) {
             self.end(&cell);
         }
+    }
+}
+
+fn limits(settings: &SessionLimits, window: u32) -> Limits {
+    Limits {
+        window,
+        gate_records: settings.gate_records,
+        gate_bytes: settings.gate_bytes,
+        page_rows: settings.page_rows,
+        refusals: settings.refusals,
+        ack_deadline: settings.ack_deadline_ms,
+        grace: settings.grace_ms,
+        retry: settings.retry_ms,
     }
 }
 

@@ -9,7 +9,7 @@ mod server;
 
 pub use client::{ClientFrame, Code, Hello, MAX_REFERENCE_BYTES, Mistake, Nack};
 pub use close::Close;
-pub use server::{Opened, cursor_after, encode, encode_error, encode_goaway, encode_pong};
+pub use server::{Opened, cursor_after, encode, encode_error, encode_goaway, encode_into, encode_pong};
 
 /// The WebSocket subprotocol (RFC 6455, section 1.9) that this server speaks.
 pub const SUBPROTOCOL: &str = "postrider.v1.json";

@@ -31,7 +31,6 @@ use shared::delivery::Verdict;
 use shared::notification::Notification;
 use shared::position::{Cursor, Position};
 use shared::store::GapRow;
-use smallvec::SmallVec;
 
 use self::drain::{Drain, Question};
 use self::ending::answer;
@@ -42,7 +41,7 @@ use self::window::{Content, Standing, Waiter, Window};
 /// The state machine. [`Session::step`] is its only way forward.
 #[derive(Debug)]
 pub struct Session {
-    limits: Limits,
+    limits: Arc<Limits>,
     acknowledging: Acknowledging,
     gate: Gate,
     window: Window,
@@ -53,7 +52,7 @@ pub struct Session {
     drained_told: bool,
     drained_count: u64,
     /// The stored gap told last, of each cause.
-    told: SmallVec<[GapRow; 1]>,
+    told: Vec<GapRow>,
     closed: bool,
 }
 
@@ -64,17 +63,17 @@ impl Session {
         let Opening { partition, cursor, acknowledging, limits } = opening;
         debug_assert_eq!(cursor.partition, partition, "the transport replaces a cursor of another partition");
         Self {
-            limits,
             acknowledging,
-            gate: Gate::new(&limits),
+            gate: Gate::new(),
             window: Window::new(limits.window, limits.refusals, cursor),
             drain: Drain::new(limits.retry),
+            limits,
             welcome_by: None,
             welcomed: false,
             live: false,
             drained_told: false,
             drained_count: 0,
-            told: SmallVec::new(),
+            told: Vec::new(),
             closed: false,
         }
     }
@@ -138,7 +137,7 @@ impl Session {
             self.acknowledge(seq, outputs);
         }
         self.give_up_overdue(now, outputs);
-        if self.gate.deadline().is_some_and(|at| at <= now) {
+        if self.gate.deadline(self.limits.ack_deadline).is_some_and(|at| at <= now) {
             self.spill_gate(outputs);
         }
         self.send_again(now, outputs);
@@ -167,7 +166,7 @@ impl Session {
         if self.gate.is_behind(stream, parked_upto) || self.window.is_stalled() {
             return self.spill(stream, position, parked_upto, outputs);
         }
-        if !self.gate.has_room(&notification) {
+        if !self.gate.has_room(&notification, &self.limits) {
             outputs.push(Output::GateFull);
             return self.spill(stream, position, parked_upto, outputs);
         }
@@ -269,10 +268,8 @@ impl Session {
             return None;
         }
         let welcome = self.welcome_by.or(Some(Timestamp::default())).filter(|_| !self.welcomed);
-        [welcome, self.window.deadline(), self.gate.deadline(), self.drain.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let gate = self.gate.deadline(self.limits.ack_deadline);
+        [welcome, self.window.deadline(), gate, self.drain.deadline()].into_iter().flatten().min()
     }
 
     /// The sequence number of the last frame that has one, zero before the first. An acknowledgement beyond it is the

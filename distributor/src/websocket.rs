@@ -1,6 +1,8 @@
 //! The WebSocket transport: `GET /v1/ws`. [`accept`] checks the handshake and the client's credentials before anything
 //! is upgraded; the connection then runs as a task of its own.
 
+mod client;
+mod codec;
 mod conformance;
 mod connection;
 mod first;
@@ -15,6 +17,7 @@ use axum::response::Response;
 use hyper::upgrade::OnUpgrade;
 use shared::serve::Place;
 
+use self::client::Client;
 use self::connection::Connection;
 use self::first::{Expected, Opening};
 use self::wire::Wire;
@@ -22,7 +25,6 @@ use crate::auth::Use;
 use crate::http::Edge;
 use crate::http::problem::Refusal;
 use crate::http::query::Asked;
-use crate::protocol::Close;
 
 pub use self::conformance::echo;
 pub(crate) use self::wire::Ended;
@@ -60,30 +62,31 @@ pub(crate) async fn accept(
     Ok(response)
 }
 
-/// Runs one connection to its end. `place` keeps it under the cap of connections.
+/// Opens the session and leaves the connection to a task of its own, which needs far less memory than this one. `place`
+/// keeps it under the cap of connections.
 async fn run(edge: Arc<Edge>, upgrade: OnUpgrade, expected: Expected, place: Option<Place>) {
     let upgraded = tokio::select! {
         upgraded = tokio::time::timeout(edge.settings.hello_ms, upgrade) => upgraded,
         () = edge.shutdown.begun() => return,
     };
-    let Ok(Ok(upgraded)) = upgraded else {
+    let Some((stream, early)) = upgraded.ok().and_then(Result::ok).and_then(shared::serve::into_stream)
+    else {
         tracing::debug!("upgrade did not come about");
         return;
     };
-    let mut wire = Wire::new(upgraded, &edge.settings).await;
-    let mut left = None;
-    let ended = match first::session(&edge, &mut wire, expected).await {
-        Ok(open) => {
-            let mut connection = Connection::new(&edge, open);
-            let ended = connection.run(&mut wire).await;
-            // What its client acknowledges before it hears that it must go still counts.
-            left = (ended == Ended::Closed(Close::GoAway)).then_some(connection);
-            ended
-        }
-        Err(ended) => ended,
+    let mut wire = Wire::new(stream, &early);
+    let begun = match first::session(&edge, &mut wire, expected).await {
+        Ok(open) => Client::begin(&edge, &mut wire, open),
+        Err(ended) => Err(ended),
     };
-    crate::metrics::websocket_ended(&ended);
-    let last_words = |text: &str| left.iter().for_each(|connection| connection.hear_last(text));
-    wire.finish(ended, edge.settings.close_ms, last_words).await;
-    drop(place);
+    match begun {
+        Ok(client) => {
+            edge.connections.spawn(Connection { client, wire, place }.run());
+        }
+        Err(ended) => {
+            crate::metrics::websocket_ended(&ended);
+            wire.finish(ended, &edge.settings, drop).await;
+            drop(place);
+        }
+    }
 }

@@ -226,7 +226,7 @@ fn a_stream_is_behind_no_longer_after_a_higher_parked_upto_a_resume_or_its_loss(
 #[test]
 fn the_gate_is_bounded_by_bytes_but_takes_one_of_any_size() {
     let mut opening = opening(0);
-    opening.limits.gate_bytes = 0;
+    std::sync::Arc::make_mut(&mut opening.limits).gate_bytes = 0;
     let mut driven = Driven::draining(opening, 5);
     assert!(driven.record(A, 10, 5).is_empty());
     assert_eq!(driven.record(A, 11, 5), ["full", "spilled 11 to 1"]);

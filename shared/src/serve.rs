@@ -22,6 +22,7 @@ use self::door::Door;
 use crate::config::{Mistakes, millis};
 use crate::shutdown::Shutdown;
 
+pub use self::connection::into_stream;
 pub use self::door::{Place, TurnedAway};
 pub use self::outflow::Outflow;
 

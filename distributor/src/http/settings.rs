@@ -29,10 +29,8 @@ pub struct EdgeSettings {
     pub close_ms: Duration,
     /// Largest client frame.
     pub client_frame_bytes: usize,
-    /// Read buffer of a WebSocket.
+    /// Read from a WebSocket at a time; one such buffer serves all of a thread.
     pub read_buffer_bytes: usize,
-    /// Written to a WebSocket at a time.
-    pub write_buffer_bytes: usize,
     /// Largest frame sent to a client; a notification that makes a larger one is refused for it.
     pub server_frame_bytes: usize,
     /// Bad frames on one WebSocket before it is closed.
@@ -79,8 +77,7 @@ impl Default for EdgeSettings {
             write_ms: Duration::from_secs(10),
             close_ms: Duration::from_secs(2),
             client_frame_bytes: 64 * 1024,
-            read_buffer_bytes: 4 * 1024,
-            write_buffer_bytes: 16 * 1024,
+            read_buffer_bytes: 16 * 1024,
             server_frame_bytes: 8 * 1024 * 1024,
             bad_frames: 16,
             batch: 32,
@@ -121,7 +118,6 @@ impl EdgeSettings {
         mistakes.within("edge.missed_pings", self.missed_pings, 1..=100);
         mistakes.within("edge.client_frame_bytes", self.client_frame_bytes, 1024..=16 << 20);
         mistakes.within("edge.read_buffer_bytes", self.read_buffer_bytes, 512..=1 << 20);
-        mistakes.within("edge.write_buffer_bytes", self.write_buffer_bytes, 512..=16 << 20);
         mistakes.within("edge.server_frame_bytes", self.server_frame_bytes, 64 << 10..=256 << 20);
         mistakes.within("edge.batch", self.batch, 1..=10_000);
         mistakes.within("edge.batch_bytes", self.batch_bytes, 1024..=64 << 20);

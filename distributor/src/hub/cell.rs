@@ -3,12 +3,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::task::Waker;
 
 use shared::clock::Timestamp;
 use shared::delivery::SessionId;
 use shared::position::PartitionId;
 use shared::recipient::Recipient;
-use tokio::sync::Notify;
+use smallvec::SmallVec;
 
 use super::spans::Spans;
 use super::{Closing, Transport, lock};
@@ -23,8 +24,6 @@ pub(crate) struct Cell {
     transport: Transport,
     cursor_ignored: bool,
     pub(super) core: Mutex<Core>,
-    /// Told whenever [`Core::is_ready`] may have become true.
-    pub(super) wake: Notify,
 }
 
 /// What changes.
@@ -49,6 +48,8 @@ pub(super) struct Core {
     pub(super) armed: Option<Timestamp>,
     /// What is traced of what was sent.
     pub(super) spans: Spans,
+    /// Whoever waits for [`Core::is_ready`]: the connection, or those that find out that they are not it any more.
+    waiting: SmallVec<[Waker; 1]>,
 }
 
 impl Cell {
@@ -71,9 +72,9 @@ impl Cell {
             end_asked: 0,
             armed: None,
             spans: Spans::default(),
+            waiting: SmallVec::new(),
         };
-        let wake = Notify::new();
-        Self { id, recipient, partition, transport, cursor_ignored, core: Mutex::new(core), wake }
+        Self { id, recipient, partition, transport, cursor_ignored, core: Mutex::new(core) }
     }
 
     pub(crate) fn id(&self) -> SessionId {
@@ -119,20 +120,34 @@ impl Core {
         self.outbox.push_back(frame);
     }
 
-    /// Takes at most `max` frames, in order.
-    pub(super) fn take(&mut self, max: usize) -> Vec<Frame> {
-        let count = self.outbox.len().min(max);
-        let frames: Vec<Frame> = self.outbox.drain(..count).collect();
-        for frame in &frames {
-            if let Frame::Notification { seq, .. } | Frame::Gap { seq, .. } = frame {
-                self.taken_seq = self.taken_seq.max(*seq);
-            }
+    /// Takes the next frame.
+    pub(super) fn take(&mut self) -> Option<Frame> {
+        let frame = self.outbox.pop_front()?;
+        if let Frame::Notification { seq, .. } | Frame::Gap { seq, .. } = &frame {
+            self.taken_seq = self.taken_seq.max(*seq);
         }
         if self.outbox.is_empty() {
             // An idle connection holds no buffer.
             self.outbox = VecDeque::new();
         }
-        frames
+        Some(frame)
+    }
+
+    /// Wakes `waker` at the next [`Core::wake`], once.
+    pub(super) fn wait(&mut self, waker: &Waker) {
+        if !self.waiting.iter().any(|waiting| waiting.will_wake(waker)) {
+            self.waiting.push(waker.clone());
+        }
+    }
+
+    /// `waker` waits no longer.
+    pub(super) fn leave(&mut self, waker: &Waker) {
+        self.waiting.retain(|waiting| !waiting.will_wake(waker));
+    }
+
+    /// Has whoever waits look again.
+    pub(super) fn wake(&mut self) {
+        self.waiting.drain(..).for_each(Waker::wake);
     }
 
     /// Whether the connection has something to do.

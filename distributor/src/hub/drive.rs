@@ -81,7 +81,7 @@ impl Hub {
         }
         core.spans.acknowledged(core.session.cursor());
         if core.is_ready() {
-            cell.wake.notify_waiters();
+            core.wake();
         }
         self.arm(cell, core);
     }
@@ -139,8 +139,8 @@ impl Hub {
             core.ended = true;
             core.outbox = VecDeque::new();
             core.spans.close();
+            core.wake();
         }
-        cell.wake.notify_waiters();
         if self.table.remove(cell) {
             self.presence.remove(cell.recipient(), cell.id());
             metrics::session_ended(cell.transport());

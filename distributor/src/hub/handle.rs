@@ -1,6 +1,7 @@
 //! What a transport holds of a session: take frames, say what the client said, learn that it is over.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use shared::delivery::{Rejection, SessionId};
@@ -108,7 +109,14 @@ impl Handle {
     /// At most `max` frames, in order; the caller writes them to the client in this order.
     #[must_use]
     pub fn take(&self, max: usize) -> Vec<Frame> {
-        lock(&self.cell.core).take(max)
+        let mut core = lock(&self.cell.core);
+        std::iter::from_fn(|| core.take()).take(max).collect()
+    }
+
+    /// The next frame; the caller writes it to the client behind those taken before.
+    #[must_use]
+    pub fn take_next(&self) -> Option<Frame> {
+        lock(&self.cell.core).take()
     }
 
     /// Waits until there are frames to take, a probe is wanted, the node begins to close, or the session is over.
@@ -116,15 +124,32 @@ impl Handle {
     /// # Cancel safety
     /// Cancel safe; any number may wait at a time.
     pub async fn ready(&self) {
-        loop {
-            let woken = self.cell.wake.notified();
-            let mut woken = std::pin::pin!(woken);
-            woken.as_mut().enable();
-            if lock(&self.cell.core).is_ready() {
-                return;
+        let mut waiting = Waiting { cell: &self.cell, waker: None };
+        std::future::poll_fn(|context| {
+            if waiting.waker.as_ref().is_some_and(|waker| !waker.will_wake(context.waker())) {
+                waiting.leave();
             }
-            woken.await;
+            let polled = self.poll_ready(context);
+            waiting.waker = polled.is_pending().then(|| context.waker().clone());
+            polled
+        })
+        .await;
+    }
+
+    /// As [`Handle::ready`], for one task that waits until the session is over: it is woken whenever that may have become
+    /// true, and is not forgotten before.
+    pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut core = lock(&self.cell.core);
+        if core.is_ready() {
+            return Poll::Ready(());
         }
+        core.wait(context.waker());
+        Poll::Pending
+    }
+
+    /// Has the task woken by whatever happens next to the session, though it can take nothing now.
+    pub fn watch(&self, context: &mut Context<'_>) {
+        lock(&self.cell.core).wait(context.waker());
     }
 
     /// The client has processed every frame up to `seq`.
@@ -212,6 +237,26 @@ impl Handle {
 
     fn input(&self, input: Input) {
         self.hub.step(&self.cell, input);
+    }
+}
+
+/// Who waits in [`Handle::ready`], and does not when that is given up.
+struct Waiting<'a> {
+    cell: &'a Cell,
+    waker: Option<Waker>,
+}
+
+impl Waiting<'_> {
+    fn leave(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            lock(&self.cell.core).leave(&waker);
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 

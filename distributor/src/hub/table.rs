@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use hashbrown::HashTable;
 use shared::delivery::SessionId;
 use shared::recipient::{Recipient, TenantId};
 use smallvec::SmallVec;
@@ -29,6 +30,8 @@ pub(super) struct Bounds {
 }
 
 type Siblings = SmallVec<[Arc<Cell>; 1]>;
+/// Sessions by what they say of themselves: a table of keys beside them would double what it costs to find one.
+type Shard = Mutex<HashTable<Arc<Cell>>>;
 
 /// Every session of this node.
 #[derive(Debug)]
@@ -38,8 +41,8 @@ pub(super) struct Table {
     /// Sessions by tenant, while it has any; only where there is a bound.
     by_tenant: Mutex<HashMap<TenantId, usize>>,
     hasher: RandomState,
-    by_id: Vec<Mutex<HashMap<SessionId, Arc<Cell>>>>,
-    by_recipient: Vec<Mutex<HashMap<Recipient, Siblings>>>,
+    by_id: Vec<Shard>,
+    by_recipient: Vec<Shard>,
 }
 
 impl Table {
@@ -54,13 +57,30 @@ impl Table {
         }
     }
 
-    fn shard_of_id(&self, id: SessionId) -> &Mutex<HashMap<SessionId, Arc<Cell>>> {
-        // Ids are random: their low bits spread them.
-        &self.by_id[id.0 as usize % SHARDS]
+    fn shard_of_id(&self, id: SessionId) -> (&Shard, u64) {
+        // Ids are random: their low bits choose the shard, and a table looks at other ones first.
+        (&self.by_id[id.0 as usize % SHARDS], id.0.rotate_right(32))
     }
 
-    fn shard_of_recipient(&self, recipient: &Recipient) -> &Mutex<HashMap<Recipient, Siblings>> {
-        &self.by_recipient[self.hasher.hash_one(recipient) as usize % SHARDS]
+    fn shard_of_recipient(&self, recipient: &Recipient) -> (&Shard, u64) {
+        let hash = self.hash(recipient);
+        (&self.by_recipient[hash as usize % SHARDS], hash.rotate_right(32))
+    }
+
+    fn hash(&self, recipient: &Recipient) -> u64 {
+        self.hasher.hash_one(recipient)
+    }
+
+    fn enter_by_recipient(&self, cell: &Arc<Cell>) -> Result<(), Refused> {
+        let (shard, hash) = self.shard_of_recipient(cell.recipient());
+        let mut shard = lock(shard);
+        let siblings = shard.iter_hash(hash).filter(|other| other.recipient() == cell.recipient()).count();
+        if siblings >= self.bounds.per_recipient {
+            return Err(Refused::RecipientFull);
+        }
+        let again = |cell: &Arc<Cell>| self.hash(cell.recipient()).rotate_right(32);
+        shard.insert_unique(hash, Arc::clone(cell), again);
+        Ok(())
     }
 
     /// Enters a session, within the bounds.
@@ -73,17 +93,13 @@ impl Table {
             self.count.fetch_sub(1, Ordering::SeqCst);
             return Err(Refused::TenantFull);
         }
-        {
-            let mut shard = lock(self.shard_of_recipient(cell.recipient()));
-            let siblings = shard.entry(cell.recipient().clone()).or_default();
-            if siblings.len() >= self.bounds.per_recipient {
-                self.leave_tenant(cell.recipient());
-                self.count.fetch_sub(1, Ordering::SeqCst);
-                return Err(Refused::RecipientFull);
-            }
-            siblings.push(Arc::clone(cell));
+        if let Err(refused) = self.enter_by_recipient(cell) {
+            self.leave_tenant(cell.recipient());
+            self.count.fetch_sub(1, Ordering::SeqCst);
+            return Err(refused);
         }
-        lock(self.shard_of_id(cell.id())).insert(cell.id(), Arc::clone(cell));
+        let (shard, hash) = self.shard_of_id(cell.id());
+        lock(shard).insert_unique(hash, Arc::clone(cell), |cell| self.shard_of_id(cell.id()).1);
         Ok(())
     }
 
@@ -114,28 +130,25 @@ impl Table {
 
     /// Takes a session out; answers whether it was there.
     pub(super) fn remove(&self, cell: &Cell) -> bool {
-        if lock(self.shard_of_id(cell.id())).remove(&cell.id()).is_none() {
+        let (shard, hash) = self.shard_of_id(cell.id());
+        if take(shard, hash, cell.id()).is_none() {
             return false;
         }
-        if let Entry::Occupied(mut siblings) =
-            lock(self.shard_of_recipient(cell.recipient())).entry(cell.recipient().clone())
-        {
-            siblings.get_mut().retain(|sibling| sibling.id() != cell.id());
-            if siblings.get().is_empty() {
-                siblings.remove();
-            }
-        }
+        let (shard, hash) = self.shard_of_recipient(cell.recipient());
+        take(shard, hash, cell.id());
         self.leave_tenant(cell.recipient());
         self.count.fetch_sub(1, Ordering::SeqCst);
         true
     }
 
     pub(super) fn get(&self, id: SessionId) -> Option<Arc<Cell>> {
-        lock(self.shard_of_id(id)).get(&id).cloned()
+        let (shard, hash) = self.shard_of_id(id);
+        lock(shard).find(hash, |cell| cell.id() == id).cloned()
     }
 
     pub(super) fn of(&self, recipient: &Recipient) -> Siblings {
-        lock(self.shard_of_recipient(recipient)).get(recipient).cloned().unwrap_or_default()
+        let (shard, hash) = self.shard_of_recipient(recipient);
+        lock(shard).iter_hash(hash).filter(|cell| cell.recipient() == recipient).cloned().collect()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -146,7 +159,7 @@ impl Table {
     pub(super) fn ids(&self) -> Vec<SessionId> {
         let mut ids = Vec::with_capacity(self.len());
         for shard in &self.by_id {
-            ids.extend(lock(shard).keys().copied());
+            ids.extend(lock(shard).iter().map(|cell| cell.id()));
         }
         ids
     }
@@ -158,4 +171,11 @@ impl Table {
             && self.by_id.iter().all(|shard| lock(shard).is_empty())
             && self.by_recipient.iter().all(|shard| lock(shard).is_empty())
     }
+}
+
+/// Takes the session `id` out of a shard.
+fn take(shard: &Shard, hash: u64, id: SessionId) -> Option<Arc<Cell>> {
+    let mut shard = lock(shard);
+    let found = shard.find_entry(hash, |cell| cell.id() == id).ok()?;
+    Some(found.remove().0)
 }

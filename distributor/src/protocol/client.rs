@@ -1,6 +1,7 @@
 //! What clients send, and what can be wrong with it. Decoding names the code of each mistake, a detail for a person and
 //! a JSON pointer to the place; fields that are not known are refused, because a misspelt `cursor` would be costly.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use shared::delivery::Rejection;
 use shared::position::Cursor;
@@ -139,6 +140,15 @@ impl Code {
     }
 }
 
+/// The frame that nearly all are, read without a detour. What is not exactly this is read the long way, which also says
+/// what is wrong with it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Acknowledgement<'a> {
+    frame: &'a str,
+    seq: u64,
+}
+
 /// What is wrong with a client's frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
@@ -178,6 +188,9 @@ impl ClientFrame {
     /// # Errors
     /// Says what is wrong with it and where.
     pub fn decode(text: &str) -> Result<Self, Mistake> {
+        if let Ok(Acknowledgement { frame: "ack", seq: seq @ 1..=MAX_SEQ }) = serde_json::from_str(text) {
+            return Ok(Self::Ack { seq, reference: None });
+        }
         let value: Value = serde_json::from_str(text)
             .map_err(|error| Mistake::new(Code::JsonInvalid, format!("is not JSON: {error}")))?;
         let Value::Object(object) = value else {

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use shared::clock::Timestamp;
 use shared::delivery::SessionName;
 use shared::notification::Notification;
 use shared::position::{Cursor, Position};
@@ -87,8 +88,8 @@ struct Described<'a> {
     source: &'a str,
     #[serde(rename = "type")]
     kind: &'a str,
-    time: String,
-    expires: String,
+    time: Shown,
+    expires: Shown,
     urgency: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Cow<'a, RawValue>>,
@@ -103,6 +104,15 @@ struct Described<'a> {
     content_base64: Option<String>,
 }
 
+/// A time as text, without a copy of it.
+struct Shown(Timestamp);
+
+impl Serialize for Shown {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
 /// Content that JSON can hold as it is.
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -114,22 +124,29 @@ enum Content<'a> {
 /// A frame of the session as text.
 #[must_use]
 pub fn encode(frame: &Frame, opened: &Opened) -> String {
-    match frame {
-        Frame::Welcome { cursor, stored } => write(&Wire::Welcome {
+    let mut text = Vec::new();
+    encode_into(frame, opened, &mut text);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Appends a frame of the session to `out`, as text in UTF-8.
+pub fn encode_into(frame: &Frame, opened: &Opened, out: &mut Vec<u8>) {
+    let wire = match frame {
+        Frame::Welcome { cursor, stored } => Wire::Welcome {
             protocol: SUBPROTOCOL,
             session: opened.session.to_string(),
             cursor: cursor.encode(),
             stored: *stored,
             ping_ms: opened.ping_ms,
             window: opened.window,
-        }),
-        Frame::Notification { seq, position, notification } => write(&Wire::Notification {
+        },
+        Frame::Notification { seq, position, notification } => Wire::Notification {
             seq: *seq,
             cursor: Cursor::after(*position).encode(),
             notification: describe(notification),
-        }),
-        Frame::Drained { count } => write(&Wire::Drained { count: *count }),
-        Frame::Gap { seq, cause, count, first, last } => write(&Wire::Gap {
+        },
+        Frame::Drained { count } => Wire::Drained { count: *count },
+        Frame::Gap { seq, cause, count, first, last } => Wire::Gap {
             seq: *seq,
             cursor: Cursor::after(*last).encode(),
             from: before(*first).encode(),
@@ -138,8 +155,10 @@ pub fn encode(frame: &Frame, opened: &Opened) -> String {
                 shared::store::GapCause::Expired => Causes { expired: Some(*count), over_quota: None },
                 shared::store::GapCause::OverQuota => Causes { expired: None, over_quota: Some(*count) },
             },
-        }),
-    }
+        },
+    };
+    let written = serde_json::to_writer(out, &wire);
+    debug_assert!(written.is_ok(), "its keys are strings and its writer is memory");
 }
 
 /// Where a client stands once it has processed `frame`; `None` for a frame that moves nothing.
@@ -193,8 +212,8 @@ fn describe(notification: &Notification) -> Described<'_> {
         id: notification.id.as_str(),
         source: &notification.source,
         kind: notification.kind.as_str(),
-        time: notification.time.to_string(),
-        expires: notification.expires.to_string(),
+        time: Shown(notification.time),
+        expires: Shown(notification.expires),
         urgency: notification.urgency.as_str(),
         metadata: notification.metadata.as_deref().and_then(raw_or_text),
         traceparent: notification.trace.parent.as_deref(),

@@ -102,7 +102,7 @@ pub(super) struct Drain {
     /// How often it was asked again, being clean and behind, since all was proved or the store was found away.
     flag_again: u32,
     reading: Option<FlagReading>,
-    page: Option<Loaded>,
+    page: Option<Box<Loaded>>,
     /// Whether the store is known to have rows beyond what was read.
     more: bool,
     /// Whether to look once more although all is proved: the flag may be waiting to be cleared.
@@ -114,7 +114,7 @@ pub(super) struct Drain {
     store_away: bool,
     /// Whether the registry has answered for the flag, or failed to, at all.
     flag_answered: bool,
-    concluded: Option<Conclusion>,
+    concluded: Option<Box<Conclusion>>,
     /// How far the store was read when what is behind the client was deleted last.
     deleted_at: Option<u64>,
 }
@@ -236,7 +236,8 @@ impl Drain {
         items.sort_by_key(Item::position);
         let clears = if horizon.is_none() { self.clearable(page.archived_upto) } else { None };
         self.more = horizon.is_some();
-        self.page = Some(Loaded { items: items.into(), horizon, archived_upto: page.archived_upto, clears });
+        let (items, archived_upto) = (items.into(), page.archived_upto);
+        self.page = Some(Box::new(Loaded { items, horizon, archived_upto, clears }));
     }
 
     /// The version at which the flag may be cleared when the store is drained at `archived_upto`. The reading was taken
@@ -264,7 +265,7 @@ impl Drain {
         if page.horizon.is_none() {
             let (archived_upto, clears) = (page.archived_upto, page.clears);
             self.proved = self.proved.max(archived_upto);
-            self.concluded = Some(Conclusion { after: passed, archived_upto, clears });
+            self.concluded = Some(Box::new(Conclusion { after: passed, archived_upto, clears }));
         }
         self.page = None;
         None
@@ -282,7 +283,7 @@ impl Drain {
         let by_page = |page: &Loaded| {
             page.archived_upto >= want && page.horizon.is_none_or(|horizon| position < horizon)
         };
-        self.is_known() && (self.proved >= want || self.page.as_ref().is_some_and(by_page))
+        self.is_known() && (self.proved >= want || self.page.as_deref().is_some_and(by_page))
     }
 
     /// Whether nothing stored is left, up to at least `parked_upto`.
@@ -361,7 +362,7 @@ impl Drain {
         if !self.is_through(0) {
             return None;
         }
-        let Conclusion { archived_upto, clears, .. } = self.concluded.take_if(|concluded| {
+        let Conclusion { archived_upto, clears, .. } = *self.concluded.take_if(|concluded| {
             (concluded.after.epoch, concluded.after.next) <= (acked.epoch, acked.next)
         })?;
         let delete = acked.next > 0 && self.deleted_at.is_none_or(|upto| upto < archived_upto);

@@ -1,7 +1,7 @@
 //! The gate: forwarded records that wait until nothing stored is left below them, by position, bounded by number and
 //! by content. Remembers which streams are behind. The session asks it; it decides nothing about order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,30 +27,27 @@ pub(super) struct Gated {
 /// See the file's description.
 #[derive(Debug)]
 pub(super) struct Gate {
-    records: BTreeMap<Position, Gated>,
+    /// By position. They nearly always come in order, and leave from the front.
+    records: VecDeque<(Position, Gated)>,
     bytes: usize,
     /// For each stream that was told `spilled`: the highest `parked_upto` seen on it by then.
     behind: BTreeMap<StreamId, u64>,
-    max_records: usize,
-    max_bytes: usize,
-    patience: Duration,
 }
 
 impl Gate {
-    pub(super) fn new(limits: &Limits) -> Self {
-        Self {
-            records: BTreeMap::new(),
-            bytes: 0,
-            behind: BTreeMap::new(),
-            max_records: limits.gate_records.max(1),
-            max_bytes: limits.gate_bytes,
-            patience: limits.ack_deadline,
-        }
+    pub(super) fn new() -> Self {
+        Self { records: VecDeque::new(), bytes: 0, behind: BTreeMap::new() }
+    }
+
+    /// Where the record at `position` stands, or would.
+    fn find(&self, position: Position) -> Result<usize, usize> {
+        self.records.binary_search_by_key(&position, |(waiting, _)| *waiting)
     }
 
     /// Adds `stream` to a record that waits already; answers whether there is one.
     pub(super) fn join(&mut self, stream: StreamId, position: Position, parked_upto: u64) -> bool {
-        let Some(gated) = self.records.get_mut(&position) else { return false };
+        let found = self.find(position).ok().and_then(|index| self.records.get_mut(index));
+        let Some((_, gated)) = found else { return false };
         gated.parked_upto = gated.parked_upto.max(parked_upto);
         if !gated.streams.contains(&stream) {
             gated.streams.push(stream);
@@ -68,10 +65,10 @@ impl Gate {
     }
 
     /// Whether `notification` finds room. An empty gate has room for one of any size.
-    pub(super) fn has_room(&self, notification: &Notification) -> bool {
+    pub(super) fn has_room(&self, notification: &Notification, limits: &Limits) -> bool {
         self.records.is_empty()
-            || (self.records.len() < self.max_records
-                && self.bytes.saturating_add(notification.content.len()) <= self.max_bytes)
+            || (self.records.len() < limits.gate_records.max(1)
+                && self.bytes.saturating_add(notification.content.len()) <= limits.gate_bytes)
     }
 
     /// Content that waits, in bytes.
@@ -90,7 +87,9 @@ impl Gate {
     ) {
         self.bytes += notification.content.len();
         let streams = SmallVec::from_slice(&[stream]);
-        self.records.insert(position, Gated { parked_upto, streams, notification, since: now });
+        let gated = Gated { parked_upto, streams, notification, since: now };
+        let index = self.find(position).unwrap_or_else(|index| index);
+        self.records.insert(index, (position, gated));
     }
 
     /// Notes that `stream` is told `spilled` for a record that came with `parked_upto`.
@@ -108,25 +107,34 @@ impl Gate {
     pub(super) fn forget(&mut self, stream: StreamId) {
         self.behind.remove(&stream);
         let bytes = &mut self.bytes;
-        self.records.retain(|_position, gated| {
+        self.records.retain_mut(|(_position, gated)| {
             gated.streams.retain(|waiting| *waiting != stream);
             if gated.streams.is_empty() {
                 *bytes -= gated.notification.content.len();
             }
             !gated.streams.is_empty()
         });
+        self.give_back();
     }
 
     /// The lowest record that waits: its position, and how far `parked` must be drained before it.
     pub(super) fn head(&self) -> Option<(Position, u64)> {
-        self.records.first_key_value().map(|(position, gated)| (*position, gated.parked_upto))
+        self.records.front().map(|(position, gated)| (*position, gated.parked_upto))
     }
 
     /// Takes the record at `position`.
     pub(super) fn take(&mut self, position: Position) -> Option<Gated> {
-        let gated = self.records.remove(&position)?;
+        let (_, gated) = self.find(position).ok().and_then(|index| self.records.remove(index))?;
         self.bytes -= gated.notification.content.len();
+        self.give_back();
         Some(gated)
+    }
+
+    /// A session for which nothing waits holds no memory for it.
+    fn give_back(&mut self) {
+        if self.records.is_empty() {
+            self.records = VecDeque::new();
+        }
     }
 
     /// Takes the lowest record that is behind `cursor`.
@@ -136,13 +144,13 @@ impl Gate {
     }
 
     /// Takes everything.
-    pub(super) fn take_all(&mut self) -> BTreeMap<Position, Gated> {
+    pub(super) fn take_all(&mut self) -> VecDeque<(Position, Gated)> {
         self.bytes = 0;
         std::mem::take(&mut self.records)
     }
 
     /// When the first record will have waited for too long.
-    pub(super) fn deadline(&self) -> Option<Timestamp> {
-        self.records.values().map(|gated| gated.since).min().map(|since| since.after(self.patience))
+    pub(super) fn deadline(&self, patience: Duration) -> Option<Timestamp> {
+        self.records.iter().map(|(_, gated)| gated.since).min().map(|since| since.after(patience))
     }
 }

@@ -207,7 +207,7 @@ pub struct Opening {
     /// How acknowledgements are learnt.
     pub acknowledging: Acknowledging,
     /// Limits.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
 }
 
 /// Where a session stands in its life.

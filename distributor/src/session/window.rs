@@ -93,7 +93,7 @@ impl Entry {
 #[derive(Debug)]
 pub(super) struct Window {
     entries: VecDeque<Entry>,
-    limit: usize,
+    limit: u32,
     seq: u64,
     acked: Cursor,
     passed: Cursor,
@@ -109,7 +109,7 @@ impl Window {
     pub(super) fn new(limit: u32, most_refused: usize, cursor: Cursor) -> Self {
         Self {
             entries: VecDeque::new(),
-            limit: usize::try_from(limit).unwrap_or(usize::MAX).max(1),
+            limit: limit.max(1),
             seq: 0,
             acked: cursor,
             passed: cursor,
@@ -141,7 +141,7 @@ impl Window {
 
     /// Whether a frame may be sent now.
     pub(super) fn is_open(&self) -> bool {
-        self.again_at.is_none() && self.entries.len() < self.limit
+        self.again_at.is_none() && self.entries.len() < self.limit as usize
     }
 
     /// By when the oldest frame that waits for its client's word had or has to have it; `None` when none does.
@@ -227,6 +227,10 @@ impl Window {
                 }
             }
             leave(entry);
+        }
+        if self.entries.is_empty() {
+            // A client that has everything costs no memory for it.
+            self.entries = VecDeque::new();
         }
         self.passed = furthest(self.passed, self.acked);
         self.stalled &= self.entries.iter().any(|entry| matches!(entry.standing, Standing::Overdue(_)));

@@ -1,5 +1,4 @@
-//! The opening handshake (RFC 6455, section 4.2), and the limits of the socket that follows. Pure but for the types of
-//! HTTP.
+//! The opening handshake (RFC 6455, section 4.2). Pure but for the types of HTTP.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -7,10 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::http::problem::Refusal;
-use crate::http::settings::EdgeSettings;
 use crate::protocol::{BEARER_SUBPROTOCOL, SUBPROTOCOL};
 
 /// A handshake that is in order.
@@ -66,17 +63,6 @@ pub(crate) fn response(handshake: &Handshake) -> Response<Body> {
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
     response
-}
-
-/// The library's defaults are 128 KiB of read buffer per connection, an unlimited write buffer and frames of 16 MiB.
-#[must_use]
-pub(crate) fn limits(settings: &EdgeSettings) -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(settings.read_buffer_bytes)
-        .write_buffer_size(settings.write_buffer_bytes)
-        .max_write_buffer_size(settings.write_buffer_bytes + settings.server_frame_bytes + 1024)
-        .max_message_size(Some(settings.client_frame_bytes))
-        .max_frame_size(Some(settings.client_frame_bytes))
 }
 
 /// The words of a header that is a comma-separated list, over all its lines.

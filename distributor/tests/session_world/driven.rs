@@ -136,6 +136,6 @@ pub(crate) fn page_until(
 /// A session at `next` whose window holds more than a test sends.
 pub(crate) fn wide(next: u64) -> Opening {
     let mut opening = opening(next);
-    opening.limits.window = 8;
+    std::sync::Arc::make_mut(&mut opening.limits).window = 8;
     opening
 }

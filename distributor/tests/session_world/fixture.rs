@@ -47,7 +47,7 @@ pub(crate) fn opening(next: u64) -> Opening {
         partition: PartitionId(0),
         cursor: cursor(next),
         acknowledging: Acknowledging::Explicit,
-        limits: Limits {
+        limits: std::sync::Arc::new(Limits {
             window: 2,
             gate_records: 3,
             gate_bytes: 1 << 20,
@@ -56,6 +56,6 @@ pub(crate) fn opening(next: u64) -> Opening {
             ack_deadline: Duration::from_secs(10),
             grace: Duration::from_secs(5),
             retry: Duration::from_millis(50),
-        },
+        }),
     }
 }

@@ -96,7 +96,12 @@ impl World {
             refusals: 1024,
         };
         let partition = partition_of(&recipient);
-        let opening = Opening { partition: partition_id(partition), cursor, acknowledging, limits };
+        let opening = Opening {
+            partition: partition_id(partition),
+            cursor,
+            acknowledging,
+            limits: std::sync::Arc::new(limits),
+        };
         let session = Session::open(opening);
         let cell = Cell { session, recipient, partition, connection, end_asked: 0, armed: None };
         self.nodes[node].cells.insert(id, cell);

@@ -12,6 +12,7 @@ use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
@@ -107,6 +108,14 @@ impl Connection {
             Ok(response)
         }
     }
+}
+
+/// The socket of a connection that [`super::serve`] let in and that was upgraded, with what came behind its request; `None` when
+/// it is none of those. Its cap, and how long the peer's kernel may leave bytes unconfirmed, stay with it.
+#[must_use]
+pub fn into_stream(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
+    let parts = upgraded.downcast::<TokioIo<Watched>>().ok()?;
+    Some((parts.io.into_inner().into_stream(), parts.read_buf))
 }
 
 /// Tells a connection why it is not let in, whatever it asks; one for which there is no room is only closed.

@@ -83,6 +83,11 @@ impl Watched {
         Self { stream, outflow, patience, stalled: None }
     }
 
+    /// The socket, no longer watched.
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// What a write came to; an error once the peer has taken nothing for too long.
     fn within_patience(
         &mut self,
