@@ -40,6 +40,10 @@ simulate *arguments:
 bench-sandbox:
     cargo bench --locked --workspace --bench attempt --bench beside
 
+# What one record, frame, lane and session costs: time and allocations of each
+bench-micro *filters:
+    cargo bench --locked --workspace --bench records --bench lanes --bench sessions -- {{filters}}
+
 # Builds the built-in modules and the examples of tasks, from source to the bytes that are committed
 modules:
     scripts/modules
