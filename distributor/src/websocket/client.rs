@@ -9,7 +9,7 @@ use super::first::{Greeting, Open};
 use super::wire::{Ended, Said, Wire};
 use crate::heartbeat::{Beat, Heartbeat};
 use crate::http::Edge;
-use crate::hub::{BeyondSent, Handle, SessionGuard};
+use crate::hub::{BeyondSent, Handle};
 use crate::protocol::{
     ClientFrame, Close, Code, Hello, Mistake, Nack, encode_error, encode_goaway, encode_into, encode_pong,
 };
@@ -21,8 +21,6 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::Control;
 pub(super) struct Client {
     pub(super) edge: Arc<Edge>,
     pub(super) handle: Handle,
-    #[expect(dead_code, reason = "held to be dropped")]
-    guard: SessionGuard,
     /// The window that the client asked for.
     window: Option<u32>,
     heartbeat: Heartbeat,
@@ -44,7 +42,6 @@ impl Client {
         let mut client = Self {
             heartbeat: Heartbeat::new(handle.id(), settings.ping_ms, settings.missed_pings, now.into_std()),
             expires: now + expires.since(edge.now()),
-            guard: handle.guard(),
             handle,
             edge: Arc::clone(edge),
             window,
@@ -222,6 +219,12 @@ impl Client {
             return Err(Ended::Closed(Close::TooManyBadFrames));
         }
         Ok(())
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.handle.end();
     }
 }
 
