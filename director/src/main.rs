@@ -7,10 +7,7 @@ use postrider_director::{Config, Ports, Service};
 use shared::config::{KafkaSettings, LogSettings, PostgresSettings, RedisSettings, Section, StoreSettings};
 use shared::{clock::SystemClock, log::kafka, process, registry::redis, store::postgres};
 
-// Sixty allocations and more are made and given back for a notification, on other threads than they were made on: glibc's
-// own takes a quarter of the processor for that.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+shared::allocator!();
 
 fn main() -> ExitCode {
     process::run("postrider-director", async |mut start| {

@@ -7,10 +7,7 @@ use postrider_executor::{Config, Ports, Service};
 use shared::config::{KafkaSettings, LogSettings, PostgresSettings, Section, StoreSettings};
 use shared::{clock::SystemClock, log::kafka, process, store::postgres};
 
-// Sixty allocations and more are made and given back for a notification, on other threads than they were made on: glibc's
-// own takes a quarter of the processor for that.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+shared::allocator!();
 
 fn main() -> ExitCode {
     process::run("postrider-executor", async |mut start| {

@@ -11,10 +11,7 @@ use shared::log::kafka::Log;
 use shared::process;
 use shared::store::postgres::Store;
 
-// Sixty allocations and more are made and given back for a notification, on other threads than they were made on: glibc's
-// own takes a quarter of the processor for that.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+shared::allocator!();
 
 fn main() -> ExitCode {
     process::run("postrider-receiver", async |mut start| {

@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 after an orderly stop, 1 when the service failed, 2 when flags or settings are wrong.
 
+mod allocator;
 mod probe;
 
 use std::io::Write as _;
@@ -15,6 +16,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use self::allocator::Allocator;
 pub use self::probe::Question;
 use crate::admin::{self, Readiness, Ready};
 use crate::config::{self, AdminSettings, Mistakes, Section, Sources, TelemetrySettings};

@@ -83,7 +83,7 @@ fn opened(flag: Flag) -> Session {
         partition: sample::PARTITION,
         cursor: Cursor::start(Epoch(1), sample::PARTITION),
         acknowledging: Acknowledging::Explicit,
-        limits: LIMITS,
+        limits: Arc::new(LIMITS),
     });
     let reading = FlagReading { flag, version: 1, flagged_upto: Some(DRAINED) };
     let mut outputs = Vec::new();

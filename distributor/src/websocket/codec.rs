@@ -57,6 +57,11 @@ impl Reader {
         Self { rest: early.to_vec(), ..Self::default() }
     }
 
+    /// Whether a close frame came, good or bad.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Whether bytes wait for the rest of their frame.
     pub(super) fn has_rest(&self) -> bool {
         !self.rest.is_empty()
@@ -100,7 +105,9 @@ impl Reader {
             let mut cursor = Cursor::new(&bytes[at..]);
             let parsed = FrameHeader::parse(&mut cursor).map_err(|_no_frame| Broken::Protocol)?;
             let Some((header, length)) = parsed else { break };
-            let length = self.check(&header, length, most)?;
+            let checked = self.check(&header, length, most);
+            self.closed |= checked.is_err() && header.opcode == OpCode::Control(Control::Close);
+            let length = checked?;
             let begin = at + usize::try_from(cursor.position()).map_err(|_too_far| Broken::TooLarge)?;
             let Some(payload) = bytes.get_mut(begin..begin + length) else { break };
             unmask(payload, header.mask.ok_or(Broken::Protocol)?);
@@ -141,9 +148,8 @@ impl Reader {
             OpCode::Control(Control::Ping) => hear(Event::Ping(payload)),
             OpCode::Control(Control::Pong) => hear(Event::Pong),
             OpCode::Control(_) => {
-                let answer = closing(payload)?;
                 self.closed = true;
-                hear(Event::Close(answer))
+                hear(Event::Close(closing(payload)?))
             }
             OpCode::Data(data) => match self.fragments.take() {
                 None if header.is_final => message(data == Data::Text, payload, hear),

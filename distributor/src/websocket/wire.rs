@@ -265,7 +265,8 @@ impl Wire {
                 Ok(())
             })?;
             self.closing = true;
-            while self.hear(settings, &mut last_words).await.is_ok() {}
+            // Who has sent its own is waiting for the end of the connection.
+            while !self.reader.is_closed() && self.hear(settings, &mut last_words).await.is_ok() {}
             self.stream.shutdown().await?;
             tokio::io::copy(&mut (&mut self.stream).take(DISCARDED_BYTES), &mut tokio::io::sink()).await?;
             Ok::<(), Ended>(())

@@ -1,3 +1,5 @@
+//! What the reader refuses, and that nothing depends on where the bytes were cut.
+
 use proptest::prelude::*;
 
 use super::*;
