@@ -15,6 +15,13 @@ use crate::metrics;
 use crate::session::{Input, Output, Session, StreamId};
 use crate::timers::Timers;
 
+/// What a thread's buffer of outputs may grow to before it is given back.
+const KEPT_OUTPUTS: usize = 1024;
+
+thread_local! {
+    static OUTPUTS: std::cell::Cell<Vec<Output>> = const { std::cell::Cell::new(Vec::new()) };
+}
+
 impl Hub {
     /// Hands an answer or a poke to a session; one that is over ignores it.
     pub(crate) fn input(&self, session: SessionId, input: Input) {
@@ -72,12 +79,15 @@ impl Hub {
         if core.ended {
             return;
         }
-        let mut outputs = Vec::new();
+        let mut outputs = OUTPUTS.take();
         let (now, before) = (self.clock.now(), Measured::of(&core.session, &input));
         core.session.step(input, now, &mut outputs);
         before.compare(&core.session, cell.transport(), now);
-        for output in outputs {
+        for output in outputs.drain(..) {
             self.dispatch(cell, core, output);
+        }
+        if outputs.capacity() <= KEPT_OUTPUTS {
+            OUTPUTS.set(outputs);
         }
         core.spans.acknowledged(core.session.cursor());
         if core.is_ready() {
