@@ -75,6 +75,13 @@ async fn the_quota_keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn archivers_by_turns_keep_one_quota() {
+    let (store, database) = store().await;
+    quota::archivers_by_turns_keep_one_quota(&*store, &*database.store()).await;
+    database.drop_now().await;
+}
+
+#[tokio::test]
 async fn expiry_keeps_the_contract() {
     let (store, database) = store().await;
     contract::expiry::all(&*store).await;

@@ -1,14 +1,17 @@
-//! The store in Postgres. `inbox` stores (`batch`), reads (`snapshot`) and deletes notifications; `weeks` makes and drops
+//! The store in Postgres. `inbox` stores (`archive`), reads (`snapshot`) and deletes notifications; `weeks` makes and drops
 //! the partitions they lie in; `dead` keeps dead letters; `keys` producers' keys; `tasks` tasks, and the others what those
 //! need. No call makes more round trips for more rows.
 
+mod archive;
 mod batch;
 mod bindings;
+mod copy;
 mod dead;
 mod inbox;
 mod key_values;
 mod keys;
 mod modules;
+mod room;
 mod schedules;
 mod snapshot;
 mod tasks;
@@ -23,6 +26,7 @@ use sqlx::Postgres;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 
+use self::room::Room;
 use self::weeks::Weeks;
 use super::columns::{signed, wide};
 use super::failure::{Failure, Held, SchemaMissing, within};
@@ -41,6 +45,7 @@ pub struct Store {
     timeout: Duration,
     settings: StoreSettings,
     weeks: Weeks,
+    room: Room,
 }
 
 impl Store {
@@ -69,7 +74,8 @@ impl Store {
             .acquire_timeout(postgres.timeout_ms)
             .connect_lazy_with(limited);
         let settings = settings.clone();
-        Ok(Arc::new(Self { pool, options, timeout: postgres.timeout_ms, settings, weeks: Weeks::default() }))
+        let (weeks, room) = (Weeks::default(), Room::default());
+        Ok(Arc::new(Self { pool, options, timeout: postgres.timeout_ms, settings, weeks, room }))
     }
 
     fn within<T>(

@@ -12,6 +12,7 @@ pub async fn all(inbox: &dyn Inbox) {
     what_is_archived_is_read_as_it_was(inbox).await;
     archiving_from_elsewhere_conflicts_and_does_nothing(inbox).await;
     a_position_is_stored_once(inbox).await;
+    what_is_stored_already_does_not_keep_the_rest_out(inbox).await;
     archiving_nothing_moves_progress(inbox).await;
     a_page_tells_of_more(inbox).await;
     a_page_starts_at_its_cursor_across_epochs(inbox).await;
@@ -67,6 +68,21 @@ pub async fn a_position_is_stored_once(inbox: &dyn Inbox) {
     let lost = inbox.archive(here, 2, 4, &rows(&alice, here, [2, 3]), NOW).await.expect("archive");
     assert!(lost.is_empty());
     assert_eq!(offsets(&whole(inbox, &alice, here).await), [1, 2, 3]);
+}
+
+/// Nor is anything of the batch stored twice, whoever it is for.
+pub async fn what_is_stored_already_does_not_keep_the_rest_out(inbox: &dyn Inbox) {
+    let (alice, bob, here) = (recipient("alice"), recipient("bob"), partition());
+    inbox.archive(here, 0, 5, &rows(&alice, here, [1, 2]), NOW).await.expect("archive");
+    let mut batch = rows(&bob, here, [8]);
+    batch.extend(rows(&alice, here, [2, 3]));
+    batch.extend(rows(&bob, here, [9]));
+    let lost = inbox.archive(here, 5, 9, &batch, NOW).await.expect("archive");
+    assert!(lost.is_empty());
+    inbox.archive(here, 9, 10, &rows(&alice, here, [4]), NOW).await.expect("archive");
+    assert_eq!(offsets(&whole(inbox, &alice, here).await), [1, 2, 3, 4]);
+    let page = whole(inbox, &bob, here).await;
+    assert_eq!((offsets(&page), page.archived_upto), (vec![8, 9], 10));
 }
 
 /// A batch in which nothing parsed still counts as done.

@@ -32,6 +32,16 @@ pub async fn the_newest_beyond_the_quota_become_a_gap(inbox: &dyn Inbox) {
     assert_eq!(offsets(&whole(inbox, &bob, here).await), [30]);
 }
 
+/// Two adapters of one store, as two processes have them between which a partition goes back and forth.
+pub async fn archivers_by_turns_keep_one_quota(one: &dyn Inbox, other: &dyn Inbox) {
+    let (alice, here) = (recipient("alice"), partition());
+    one.archive(here, 0, 5, &rows(&alice, here, 0..5), NOW).await.expect("archive");
+    other.archive(here, 5, 6, &rows(&alice, here, 5..15), NOW).await.expect("archive");
+    let lost = one.archive(here, 6, 7, &rows(&alice, here, 15..23), NOW).await.expect("archive");
+    assert_eq!(lost, [(GapCause::OverQuota, 3)]);
+    assert_eq!(offsets(&whole(one, &alice, here).await), (0..QUOTA).collect::<Vec<_>>());
+}
+
 /// Parked again by a director that did not know, it is there already.
 pub async fn a_stored_position_is_never_over_quota(inbox: &dyn Inbox) {
     let (alice, here) = (recipient("alice"), partition());

@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use sqlx::Connection as _;
 
+use super::archive::Span;
 use super::batch::Batch;
 use super::snapshot::{self, Asked};
 use super::weeks::lacks_week;
-use super::{Store, advance, progress};
+use super::{Store, progress};
 use crate::clock::Timestamp;
 use crate::position::{Cursor, PartitionId};
 use crate::recipient::Recipient;
@@ -15,6 +16,11 @@ use crate::store::failure::Failure;
 use crate::store::{Error, GapCause, Inbox, Page, PageRequest, StoredRow};
 
 pub(super) const TOPIC: &str = "parked";
+
+/// One snapshot for all statements. Their plans do not depend on what is asked for, and making them anew for each call costs
+/// more than a page.
+const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+    SET LOCAL plan_cache_mode = force_generic_plan";
 
 #[async_trait]
 impl Inbox for Store {
@@ -39,12 +45,13 @@ impl Inbox for Store {
         let work = async {
             let batch = Batch::new(rows, now);
             self.ensure_weeks(&batch.weeks).await?;
-            match self.archive_once(partition, from, to, &batch).await {
+            let span = Span { partition, from, to };
+            match self.archive_batch(span, &batch).await {
                 Err(Failure::Sql(error)) if lacks_week(&error) => {
                     // Known here, dropped by another process: nothing was done, so it can be made and tried again.
                     self.weeks.forget();
                     self.ensure_weeks(&batch.weeks).await?;
-                    self.archive_once(partition, from, to, &batch).await
+                    self.archive_batch(span, &batch).await
                 }
                 answer => answer,
             }
@@ -58,7 +65,7 @@ impl Inbox for Store {
         }
         let work = async {
             let mut held = self.hold().await?;
-            let mut transaction = held.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+            let mut transaction = held.begin_with(BEGIN_READING).await?;
             let pages = snapshot::read(&mut transaction, requests).await?;
             transaction.commit().await?;
             held.release();
@@ -113,27 +120,5 @@ impl Inbox for Store {
             found.iter().map(|(tenant, id)| columns::recipient(tenant, id)).collect()
         };
         self.within("recipients", work).await
-    }
-}
-
-impl Store {
-    async fn archive_once(
-        &self,
-        partition: PartitionId,
-        from: u64,
-        to: u64,
-        batch: &Batch<'_>,
-    ) -> Result<Vec<(GapCause, u64)>, Failure> {
-        let mut held = self.hold().await?;
-        let mut transaction = held.begin().await?;
-        if !advance(&mut transaction, TOPIC, partition, from, to).await? {
-            transaction.rollback().await?;
-            held.release();
-            return Err(Failure::Conflict);
-        }
-        let lost = batch.store(&mut transaction, self.settings.recipient_quota).await?;
-        transaction.commit().await?;
-        held.release();
-        Ok(lost)
     }
 }
