@@ -68,9 +68,10 @@ engines:
 engines-stop dir:
     scripts/engines stop {{dir}}
 
-# Figures of this machine: notifications per second and memory per idle WebSocket, on both engine columns
-smoke *columns:
-    scripts/smoke {{columns}}
+# Measures a pipeline on this machine, docs/BENCH.md: just bench run --start embedded --rate 2000
+bench *arguments:
+    cargo build --release --locked --workspace --bins
+    target/release/postrider bench {{arguments}}
 
 # Every fault at its full length (ten minutes each), with its report: just chaos --side-by-side 4 postgres
 chaos *arguments:

@@ -1,6 +1,7 @@
 //! The command line: one file per command under `cli/`. Exit codes: 0 done, 1 failed, 2 wrong usage or settings,
 //! 3 something cannot be reached, 4 refused.
 
+mod bench;
 mod binding;
 pub(crate) mod config;
 mod credentials;
@@ -80,6 +81,9 @@ enum Command {
     Config(config::Command),
     /// Check settings, engines, schema, topics and ports
     Doctor(doctor::Arguments),
+    /// Measure a pipeline on this machine: load with a ledger, idle connections, floors, reports
+    #[command(subcommand)]
+    Bench(postrider_bench::Command),
 }
 
 /// Runs the command line of this process, to its exit code.
@@ -115,6 +119,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Topics(arguments) => topics::run(arguments).await,
         Command::Config(command) => config::run(command),
         Command::Doctor(arguments) => doctor::run(arguments).await,
+        Command::Bench(command) => bench::run(command).await,
     }
 }
 
