@@ -73,6 +73,10 @@ bench *arguments:
     cargo build --release --locked --workspace --bins
     target/release/postrider bench {{arguments}}
 
+# Postrider and other push servers under the same work (bench/peers/install fetches them): just bench-peers --only nats,postrider
+bench-peers *arguments:
+    bench/peers/run {{arguments}}
+
 # Every fault at its full length (ten minutes each), with its report: just chaos --side-by-side 4 postgres
 chaos *arguments:
     scripts/chaos {{arguments}}

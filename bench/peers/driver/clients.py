@@ -41,8 +41,7 @@ class Holder:
                 return self._state()
             case "counts":
                 found = self.received
-                return {"counts": ledger.pack(found.counts), "out_of_order": found.out_of_order,
-                        "misdirected": found.misdirected}
+                return {"counts": ledger.pack(found.counts), "misdirected": found.misdirected}
         raise commands.Failed(f"no command {command['do']}")
 
     def _state(self) -> dict[str, Any]:

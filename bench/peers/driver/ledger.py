@@ -3,7 +3,6 @@
 import base64
 import re
 import zlib
-from array import array
 
 PAYLOAD_BYTES = 128
 
@@ -28,9 +27,7 @@ class Received:
         self.counts = bytearray(total)
         self.first = 0
         self.again = 0
-        self.out_of_order = 0
         self.misdirected = 0
-        self._last = array("l", [-1]) * clients
 
     def take(self, client: int, run: int, number: int) -> None:
         """Notes a payload; one of another run is not looked at."""
@@ -46,10 +43,6 @@ class Received:
             return
         self.counts[number] = 1
         self.first += 1
-        if number < self._last[client]:
-            self.out_of_order += 1
-        else:
-            self._last[client] = number
 
 
 def pack(counts: bytes) -> str:

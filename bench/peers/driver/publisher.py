@@ -53,13 +53,17 @@ class Publisher(ABC):
         """Whether an answer is still to come."""
 
 
+# Numbers of one request, with the book of their run: an answer may come when the next run has begun.
+_Asked = tuple[Book, list[int]]
+
+
 class _Lane(asyncio.Protocol):
     """A connection that is kept, with at most one request under way."""
 
     def __init__(self, owner: "HttpPublisher") -> None:
         self.owner = owner
         self.transport: asyncio.Transport | None = None
-        self.group: list[int] | None = None
+        self.asked: _Asked | None = None
         self._answers = http.Answers()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -69,10 +73,13 @@ class _Lane(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         for status, body in self._answers.feed(data):
-            group, self.group = self.group, None
-            if group is not None:
-                self.owner.answered(group, status, body)
-            self.owner.idle.append(self)
+            asked, self.asked = self.asked, None
+            if asked is not None:
+                self.owner.answered(asked, status, body)
+            if self._answers.last and self.transport is not None:
+                self.transport.close()
+            else:
+                self.owner.idle.append(self)
         self.owner.pump()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -91,8 +98,9 @@ class HttpPublisher(Publisher):
         super().__init__(settings)
         self.idle: list[_Lane] = []
         self._all: set[_Lane] = set()
-        self._due: deque[list[int]] = deque()
+        self._due: deque[_Asked] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._away = False
 
     def single(self, number: int) -> bytes:
         """The request that publishes one number."""
@@ -116,49 +124,55 @@ class HttpPublisher(Publisher):
         self._all.add(lane)
 
     def publish(self, group: list[int]) -> None:
-        if not self._all:
-            for number in group:
-                self.book.refuse(number, "no connection")
-            return
-        self._due.append(group)
+        self._due.append((self.book, group))
         self.pump()
+        self._refuse_if_away()
 
     def pump(self) -> None:
         while self._due and self.idle:
-            lane, group = self.idle.pop(), self._due.popleft()
-            lane.group = group
+            lane, asked = self.idle.pop(), self._due.popleft()
+            lane.asked, group = asked, asked[1]
             assert lane.transport is not None
             lane.transport.write(self.single(group[0]) if len(group) == 1 else self.several(group))
 
-    def answered(self, group: list[int], status: int, body: bytes) -> None:
+    def answered(self, asked: _Asked, status: int, body: bytes) -> None:
+        book, group = asked
         for number, good in zip(group, self.verdicts(group, status, body), strict=True):
             if good:
-                self.book.accept(number)
+                book.accept(number)
             else:
-                self.book.refuse(number, f"{status} {body[:250]!r}")
+                book.refuse(number, f"{status} {body[:250]!r}")
 
     def broken(self, lane: _Lane) -> None:
-        """What was under way on it stays unanswered; what waits is refused once nothing is left to carry it."""
+        """What was under way on it stays unanswered. Some servers end a connection after each answer."""
         self._all.discard(lane)
-        if not self._all:
-            while self._due:
-                for number in self._due.popleft():
-                    self.book.refuse(number, "no connection")
         task = asyncio.get_running_loop().create_task(self._again())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _again(self) -> None:
         while True:
-            await asyncio.sleep(_AGAIN_S)
             try:
                 await self._open()
             except OSError:
+                self._away = True
+                self._refuse_if_away()
+                await asyncio.sleep(_AGAIN_S)
                 continue
+            self._away = False
             return
 
+    def _refuse_if_away(self) -> None:
+        """What waits is refused while nobody listens."""
+        if not self._away or self._all:
+            return
+        while self._due:
+            book, group = self._due.popleft()
+            for number in group:
+                book.refuse(number, "no connection")
+
     def waiting(self) -> bool:
-        return bool(self._due) or any(lane.group is not None for lane in self._all)
+        return bool(self._due) or any(lane.asked is not None for lane in self._all)
 
 
 class Pace:

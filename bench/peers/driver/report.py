@@ -30,7 +30,9 @@ def _cpu(row: dict[str, Any], size: str, index: int) -> str:
         return "–"
     found = measured[index]
     text = _parted(found["cpu_us_per_delivery"], 1)
-    return text if not found["lost"] else f"{text}; {found['lost']} of {found['accepted']} did not come"
+    if found["accepted"] < found["offered"] * 0.99:
+        text += f"; took {found['accepted']:,} of {found['offered']:,}"
+    return text if not found["lost"] else f"{text}; {found['lost']:,} did not come"
 
 
 def _costs(rows: list[dict[str, Any]], plan: dict[str, Any]) -> str:
@@ -46,9 +48,9 @@ def _costs(rows: list[dict[str, Any]], plan: dict[str, Any]) -> str:
 
 
 def _losses(rows: list[dict[str, Any]], plan: dict[str, Any]) -> str:
-    head = ["kill -9, restart", "accepted", "never came", "came twice", "out of order", "away for", "the last came"]
+    head = ["kill -9, restart", "accepted", "never came", "came twice", "away for", "the last came"]
     lines = [
-        [row["row"], *(f"{row['loss'][what]:,}" for what in ("accepted", "lost", "duplicates", "out_of_order")),
+        [row["row"], *(f"{row['loss'][what]:,}" for what in ("accepted", "lost", "duplicates")),
          f"{row['loss']['away_s']:.1f} s", f"{row['loss']['last_came_s']:.1f} s after the kill"]
         for row in rows
     ]

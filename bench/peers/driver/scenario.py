@@ -1,5 +1,6 @@
 """The work that every peer is given, and what is read while it does it."""
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -41,6 +42,7 @@ class Field:
         self.clients = 0
         self._holders: list[Helper] = []
         self._publisher: Helper | None = None
+        self.folder = folder
         peer.prepare(folder)
 
     def __enter__(self) -> "Field":
@@ -49,18 +51,20 @@ class Field:
             self._holders = [Helper("clients") for _ in range(self.plan.holders)]
             self._publisher = Helper("publisher")
             self._publisher.ask(do="connect", peer=self.peer.protocol, settings=self.peer.publisher_settings())
-        except BaseException:
-            self.__exit__()
+        except BaseException as failure:
+            self.__exit__(failure)
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failure: object = None, *_: object) -> None:
         try:
             for helper in (*self._holders, self._publisher):
                 if helper is not None:
                     helper.end()
         finally:
             self.peer.stop()
+        if failure is None:
+            shutil.rmtree(self.folder)
 
     def _all(self, within: float = 60.0, **command: Any) -> list[dict[str, Any]]:
         for holder in self._holders:
@@ -110,8 +114,7 @@ class Field:
             time.sleep(0.05)
         counts = self._all(do="counts")
         settled = ledger.settle(accepted, [ledger.unpack(count["counts"]) for count in counts])
-        for what in ("out_of_order", "misdirected"):
-            settled[what] = sum(count[what] for count in counts)
+        settled["misdirected"] = sum(count["misdirected"] for count in counts)
         complaints = [text for state in self._all(do="state") for text in state["complaints"]]
         settled["last_came"] = moved
         return {**settled, "refused": answered["refused"], "unanswered": answered["unanswered"],
@@ -159,7 +162,7 @@ def deliveries(field: Field, run: int, batch: int) -> dict[str, Any]:
     delivered = max(1, result["delivered"])
     spent = {name: (after[name] - before.get(name, 0.0)) * 1e6 / delivered for name in after}
     field.held()
-    return {"clients": field.clients, "batch": batch, "rate": round(total / max(result["publishing_s"], 0.001)),
+    return {"clients": field.clients, "batch": batch, "offered": total,
             "cpu_us_per_delivery": _split(field.peer, spent), **result}
 
 

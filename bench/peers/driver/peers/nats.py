@@ -4,13 +4,14 @@ import asyncio
 import json
 import re
 import subprocess
+from collections import deque
 from pathlib import Path
 from typing import Any, cast
 
 from ..connection import WebSocketClient
 from ..ledger import payload
 from ..peer import Peer
-from ..publisher import Publisher
+from ..publisher import Book, Publisher
 from ..servers import free_port, listens
 from ..wire import nats, websocket
 
@@ -99,7 +100,7 @@ class _Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self.transport.write(_connect() + nats.subscribe("answer.*", 1))
+        self.transport.write(_connect() + nats.subscribe("answer.*.*", 1))
         self.owner.line = self
 
     def data_received(self, data: bytes) -> None:
@@ -122,7 +123,7 @@ class CorePublisher(Publisher):
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)
-        self._flushes: list[list[int]] = []
+        self._flushes: deque[tuple[Book, list[int]]] = deque()
         self._again_task: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
@@ -140,12 +141,13 @@ class CorePublisher(Publisher):
         self.line.transport.write(b"".join(self.encoded(number) for number in group) + self.flush(group))
 
     def flush(self, group: list[int]) -> bytes:
-        self._flushes.append(group)
+        self._flushes.append((self.book, group))
         return b"PING\r\n"
 
     def ponged(self) -> None:
-        for number in self._flushes.pop(0):
-            self.book.accept(number)
+        book, group = self._flushes.popleft()
+        for number in group:
+            book.accept(number)
 
     def answered(self, message: nats.Message) -> None:
         """Nobody answers."""
@@ -177,14 +179,14 @@ class StreamPublisher(CorePublisher):
     def encoded(self, number: int) -> bytes:
         self._open.add(number)
         content = payload(self.book.run, number).encode()
-        return nats.publish(f"to.{self.book.target(number)}", content, f"answer.{number}")
+        return nats.publish(f"to.{self.book.target(number)}", content, f"answer.{self.book.run}.{number}")
 
     def flush(self, group: list[int]) -> bytes:
         return b""
 
     def answered(self, message: nats.Message) -> None:
-        number = int(message.subject.split(b".")[1])
-        if number not in self._open:
+        run, number = map(int, message.subject.split(b".")[1:])
+        if run != self.book.run or number not in self._open:
             return
         self._open.discard(number)
         answer = json.loads(message.payload) if message.payload else {"error": "no JetStream"}
@@ -238,7 +240,7 @@ class JetStream(Core):
     row = "NATS JetStream, WebSocket"
     protocol = "jetstream"
     work = "kept in a file stream before the answer (not synced); acknowledged by the client, one by one"
-    settings_text = ("one file stream, limits retention, `sync_interval` default (2 min); a durable push consumer for"
+    settings_text = ("one file stream, limits retention, `max_consumers` 20000, `sync_interval` default (2 min); a durable push consumer for"
                      f" each client, explicit acknowledgement, `ack_wait` {_ACK_WAIT_S} s, `max_ack_pending` 64")
     quiet_s = _ACK_WAIT_S + 3.0
 
@@ -252,7 +254,7 @@ class JetStream(Core):
     async def _stream(self) -> None:
         """The stream is made once; asking again changes nothing."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        config = {"name": _STREAM, "subjects": ["to.*"], "storage": "file", "retention": "limits"}
+        config = {"name": _STREAM, "subjects": ["to.*"], "storage": "file", "retention": "limits", "max_consumers": 20000}
         subject = f"$JS.API.STREAM.CREATE.{_STREAM}"
         writer.write(_connect() + nats.subscribe("made", 1) + nats.publish(subject, json.dumps(config).encode(), "made"))
         said = await asyncio.wait_for(_answer(reader), 10)

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -74,11 +75,16 @@ class _Listening(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A Pushpin that was killed hangs up in the middle of a request; nothing else is let pass."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class WebSocketOverHttp(Peer):
     row = "Pushpin, WebSocket"
     protocol = "pushpin"
-    work = "keeps nothing, no acknowledgement by the client; a publication is answered before it is delivered"
+    work = "keeps nothing, no acknowledgement by the client; a publication is answered before it is delivered, on a connection that ends with the answer"
     settings_text = ("Debian's package; condure, zurl, proxy, handler; WebSocket over HTTP to a backend that subscribes each"
                      " connection to its own channel; `client_maxconn` 12000, `message_rate` and `message_hwm` 25000")
     _backend: ThreadingHTTPServer | None = None
@@ -121,9 +127,9 @@ class WebSocketOverHttp(Peer):
     def start(self) -> None:
         folder = self.servers.folder
         (folder / "run").mkdir(exist_ok=True)
-        self.servers.start("zurl", [self.places.program("zurl"), "--config", str(folder / "zurl.conf")],
+        self.servers.start("zurl", [self.places.program("zurl"), f"--config={folder}/zurl.conf", "--loglevel=1"],
                            lambda: (folder / "zurl-in").exists())
-        self.servers.start("pushpin", [self.places.program("pushpin"), "--config", str(folder / "pushpin.conf")],
+        self.servers.start("pushpin", [self.places.program("pushpin"), f"--config={folder}/pushpin.conf"],
                            lambda: listens(self._port) and listens(self._api))
 
     def client_settings(self) -> dict[str, Any]:

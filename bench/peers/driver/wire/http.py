@@ -62,12 +62,16 @@ class Chunks:
 
 
 class Answers:
-    """Takes bytes as they come and gives whole answers, one after the other."""
+    """Takes bytes as they come and gives whole answers, one after the other.
 
-    __slots__ = ("_rest",)
+    `last` once an answer said that the connection ends with it.
+    """
+
+    __slots__ = ("_rest", "last")
 
     def __init__(self) -> None:
         self._rest = b""
+        self.last = False
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         self._rest += data
@@ -88,5 +92,6 @@ class Answers:
                 if len(self._rest) < end:
                     break
                 body, self._rest = self._rest[start:end], self._rest[end:]
+            self.last = self.last or first.headers.get("connection", "").lower() == "close"
             answers.append((first.status, body))
         return answers
