@@ -9,18 +9,22 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from . import registry, report
 from .commands import Failed
 from .peer import HERE, ROOT, Places
 from .scenario import Plan, measure
 
-_FULL = Plan(small=1000, large=10000, rate=2000, seconds=10, rest_s=4, loss_clients=200, loss_rate=1000, loss_s=9)
+_FULL = Plan(small=1000, large=10000, rate=2000, seconds=8, rest_s=4, loss_clients=200, loss_rate=1000, loss_s=9)
 _QUICK = Plan(small=200, large=1000, rate=500, seconds=3, rest_s=1, loss_clients=50, loss_rate=300, loss_s=6)
 
 
+_BEGAN = time.monotonic()
+
+
 def say(text: str) -> None:
-    print(f"peers: {text}", file=sys.stderr, flush=True)
+    print(f"peers: {time.monotonic() - _BEGAN:4.0f} s  {text}", file=sys.stderr, flush=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -61,8 +65,10 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     signal.signal(signal.SIGTERM, _interrupted)
     os.environ["PYTHONPATH"] = str(HERE)
-    places, plan, began = _places(chosen), _plan(chosen), time.monotonic()
-    results = {"machine": {"kernel": platform.release(), "cores": os.cpu_count()}, "plan": vars(plan), "rows": []}
+    places, plan = _places(chosen), _plan(chosen)
+    rows: list[dict[str, Any]] = []
+    results: dict[str, Any] = {"machine": {"kernel": platform.release(), "cores": os.cpu_count()}, "plan": vars(plan),
+                               "rows": rows}
     chosen.out.mkdir(parents=True, exist_ok=True)
     for name in chosen.names:
         for kind in registry.peers(name):
@@ -72,13 +78,13 @@ def main() -> int:
                 row = {"row": kind.row, "failed": str(error)}
             if "failed" in row:
                 say(f"{row['row']}: {row['failed']}")
-            results["rows"].append(row)
-            results["took_s"] = round(time.monotonic() - began)
+            rows.append(row)
+            results["took_s"] = round(time.monotonic() - _BEGAN)
             (chosen.out / "peers.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
             (chosen.out / "peers.md").write_text(report.markdown(results), encoding="utf-8")
     print(report.markdown(results))
-    say(f"{results['took_s']} s; {chosen.out}/peers.json and peers.md")
-    return 1 if any("failed" in row for row in results["rows"]) else 0
+    say(f"{chosen.out}/peers.json and peers.md")
+    return 1 if any("failed" in row for row in rows) else 0
 
 
 if __name__ == "__main__":

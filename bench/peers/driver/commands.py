@@ -44,7 +44,7 @@ class Helper:
                 raise Failed(f"{self.module} ended")
             self._rest += data
         line, self._rest = self._rest.split(b"\n", 1)
-        answer = json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
         if "failed" in answer:
             raise Failed(f"{self.module}: {answer['failed']}")
         return answer

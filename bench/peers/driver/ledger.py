@@ -45,7 +45,7 @@ class Received:
         self.first += 1
 
 
-def pack(counts: bytes) -> str:
+def pack(counts: bytes | bytearray) -> str:
     """As one line of text."""
     return base64.b85encode(zlib.compress(bytes(counts), 1)).decode()
 

@@ -1,6 +1,7 @@
 """What a peer has to tell about itself so that it can be measured."""
 
 import shutil
+import subprocess
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,15 @@ class Places:
         if found is None:
             raise Failed(f"{name} is not installed: bench/peers/install says why")
         return found
+
+    def built_of(self, name: str, module: str) -> str:
+        """The version of a module that a Go program was built of."""
+        said = subprocess.run(["go", "version", "-m", self.program(name)], capture_output=True, text=True, check=False)
+        for line in said.stdout.splitlines():
+            words = line.split()
+            if len(words) > 2 and words[1] == module:
+                return f"{name} {words[2]}"
+        return f"{name}, version unknown"
 
 
 @dataclass

@@ -52,6 +52,9 @@ class Publisher(ABC):
     def waiting(self) -> bool:
         """Whether an answer is still to come."""
 
+    def give_up(self) -> None:
+        """Refuses what was due and is not on its way yet: the server is too slow for the pace."""
+
 
 # Numbers of one request, with the book of their run: an answer may come when the next run has begun.
 _Asked = tuple[Book, list[int]]
@@ -164,12 +167,17 @@ class HttpPublisher(Publisher):
 
     def _refuse_if_away(self) -> None:
         """What waits is refused while nobody listens."""
-        if not self._away or self._all:
-            return
+        if self._away and not self._all:
+            self._refuse("no connection")
+
+    def _refuse(self, why: str) -> None:
         while self._due:
             book, group = self._due.popleft()
             for number in group:
-                book.refuse(number, "no connection")
+                book.refuse(number, why)
+
+    def give_up(self) -> None:
+        self._refuse("too slow")
 
     def waiting(self) -> bool:
         return bool(self._due) or any(lane.asked is not None for lane in self._all)
@@ -222,6 +230,7 @@ class Service:
                 publisher.publish(group)
             await asyncio.sleep(0.001)
         took, deadline = time.monotonic() - began, time.monotonic() + _ANSWER_S
+        publisher.give_up()
         while publisher.waiting() and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         accepted = bytes(answer == ACCEPTED for answer in book.answers)

@@ -8,44 +8,45 @@ if TYPE_CHECKING:
     from .peer import Peer
     from .publisher import Publisher
 
-# Protocol: module, client, publisher.
+# Protocol: client, publisher.
 _PROTOCOLS = {
-    "postrider": ("postrider", "Client", "Publisher"),
-    "nats": ("nats", "Client", "CorePublisher"),
-    "jetstream": ("nats", "DurableClient", "StreamPublisher"),
-    "centrifugo": ("centrifugo", "Client", "Publisher"),
-    "mercure": ("mercure", "Client", "Publisher"),
-    "pushpin": ("pushpin", "Client", "Publisher"),
-    "sockudo": ("sockudo", "Client", "Publisher"),
+    "postrider": ("postrider.Client", "postrider.Publisher"),
+    "nats": ("nats.Client", "nats_publishing.CorePublisher"),
+    "jetstream": ("nats.DurableClient", "nats_publishing.StreamPublisher"),
+    "centrifugo": ("centrifugo.Client", "centrifugo.Publisher"),
+    "mercure": ("mercure.Client", "mercure.Publisher"),
+    "pushpin": ("pushpin.Client", "pushpin.Publisher"),
+    "sockudo": ("sockudo.Client", "sockudo.Publisher"),
 }
 
-# What `--only` names: module, class.
+# What `--only` names: the rows of the table.
 _PEERS = {
-    "postrider": (("postrider", "Embedded"),),
-    "distributed": (("postrider", "Distributed"),),
-    "nats": (("nats", "Core"), ("nats", "JetStream")),
-    "centrifugo": (("centrifugo", "Default"), ("centrifugo", "Tuned")),
-    "mercure": (("mercure", "Bolt"),),
-    "pushpin": (("pushpin", "WebSocketOverHttp"),),
-    "sockudo": (("sockudo", "Local"),),
+    "postrider": ("postrider.Embedded",),
+    "distributed": ("postrider.Distributed",),
+    "nats": ("nats.Core",),
+    "jetstream": ("nats.JetStream",),
+    "centrifugo": ("centrifugo.Default", "centrifugo.Tuned"),
+    "mercure": ("mercure.Bolt",),
+    "pushpin": ("pushpin.WebSocketOverHttp",),
+    "sockudo": ("sockudo.Local",),
 }
 
 NAMES = tuple(_PEERS)
 
 
-def _of(module: str, name: str) -> type:
-    return getattr(import_module(f".peers.{module}", __package__), name)
+def _of(where: str) -> type:
+    module, name = where.split(".")
+    found: type = getattr(import_module(f".peers.{module}", __package__), name)
+    return found
 
 
 def client(protocol: str) -> "type[Connection]":
-    module, name, _ = _PROTOCOLS[protocol]
-    return _of(module, name)
+    return _of(_PROTOCOLS[protocol][0])
 
 
 def publisher(protocol: str) -> "type[Publisher]":
-    module, _, name = _PROTOCOLS[protocol]
-    return _of(module, name)
+    return _of(_PROTOCOLS[protocol][1])
 
 
 def peers(name: str) -> "list[type[Peer]]":
-    return [_of(*where) for where in _PEERS[name]]
+    return [_of(where) for where in _PEERS[name]]

@@ -32,7 +32,7 @@ def _cpu(row: dict[str, Any], size: str, index: int) -> str:
     text = _parted(found["cpu_us_per_delivery"], 1)
     if found["accepted"] < found["offered"] * 0.99:
         text += f"; took {found['accepted']:,} of {found['offered']:,}"
-    return text if not found["lost"] else f"{text}; {found['lost']:,} did not come"
+    return text if not found["lost"] else f"{text}; {found['lost']:,} had not come 3 s later"
 
 
 def _costs(rows: list[dict[str, Any]], plan: dict[str, Any]) -> str:

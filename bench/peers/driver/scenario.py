@@ -113,7 +113,7 @@ class Field:
                 break
             time.sleep(0.05)
         counts = self._all(do="counts")
-        settled = ledger.settle(accepted, [ledger.unpack(count["counts"]) for count in counts])
+        settled: dict[str, float] = {**ledger.settle(accepted, [ledger.unpack(count["counts"]) for count in counts])}
         settled["misdirected"] = sum(count["misdirected"] for count in counts)
         complaints = [text for state in self._all(do="state") for text in state["complaints"]]
         settled["last_came"] = moved
@@ -133,7 +133,7 @@ class Field:
     def _each(self, read: Callable[[int], float]) -> dict[str, float]:
         """Of each of the peer's processes, and of each engine with its children together."""
         servers = self.peer.servers
-        found = {name: read(pid) for name, pid in servers.processes().items()}
+        found: dict[str, float] = {name: read(pid) for name, pid in servers.processes().items()}
         for name, pid in servers.engines.items():
             found[name] = sum(read(one) for one in (pid, *accounting.children(pid)))
         return found

@@ -1,6 +1,5 @@
 """Mercure: server-sent events, history in a Bolt file."""
 
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -59,13 +58,12 @@ class Publisher(HttpPublisher):
 class Bolt(Peer):
     row = "Mercure, SSE"
     protocol = "mercure"
-    work = "kept in a Bolt file before the answer; no acknowledgement by the client"
+    work = "kept in a Bolt file, synced, before the answer; no acknowledgement by the client"
     settings_text = "HTTP/1.1 without TLS; Bolt transport, defaults; a token and a private topic for each client"
     batch = 0
 
     def version(self) -> str:
-        done = subprocess.run([self.places.program("mercure"), "version"], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
+        return self.places.built_of("mercure", "github.com/dunglas/mercure")
 
     def configure(self, folder: Path) -> None:
         self._port = free_port()

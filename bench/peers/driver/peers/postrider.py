@@ -13,7 +13,7 @@ from ..connection import WebSocketClient
 from ..ledger import payload
 from ..peer import Peer
 from ..publisher import HttpPublisher
-from ..servers import free_port, listens
+from ..servers import free_port
 from ..wire import http, websocket
 from .jwt import token
 
@@ -85,6 +85,8 @@ class _Postrider(Peer):
     # A record whose acknowledgement was lost comes again after a deadline of 10 s at most.
     quiet_s = 12.0
 
+    _api_key = ""
+
     def _program(self, name: str) -> str:
         program = self.places.postrider / name
         if not program.is_file():
@@ -122,7 +124,7 @@ class _Postrider(Peer):
 
 class Embedded(_Postrider):
     row = "Postrider, one process"
-    work = "kept in SQLite before the answer; acknowledged by the client, one by one; then its offset is committed"
+    work = "kept in SQLite, synced, before the answer; acknowledged by the client, one by one; then its offset is committed"
     settings_text = "`standalone`, defaults; window 64"
 
     def start(self) -> None:
@@ -137,7 +139,7 @@ class Embedded(_Postrider):
 
 class Distributed(_Postrider):
     row = "Postrider, four services"
-    work = "kept in Kafka before the answer; acknowledged by the client, one by one; then its offset is committed"
+    work = "kept in Kafka, not synced, before the answer; acknowledged by the client, one by one; then its offset is committed"
     settings_text = "receiver, director, distributor, executor; defaults, 3 partitions; one Kafka, Redis and PostgreSQL"
     # A killed member of the group keeps its partitions until Kafka gives it up.
     quiet_s = 60.0
@@ -179,7 +181,7 @@ class Engines:
         self.script = root / "scripts" / "engines"
         self.folder = Path(_output([str(self.script), "start"]).splitlines()[-1])
         text = (self.folder / "env").read_text(encoding="utf-8")
-        self._names = dict(re.findall(r"POSTRIDER_TEST_(\w+)=['\"]?([^'\"\n]+)", text))
+        self._names: dict[str, str] = dict(re.findall(r"POSTRIDER_TEST_(\w+)=['\"]?([^'\"\n]+)", text))
 
     @classmethod
     def of(cls, root: Path | None) -> "Engines":

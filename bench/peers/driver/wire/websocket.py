@@ -74,9 +74,7 @@ class Frames:
 
     def _take(self, first: int, payload: bytes, messages: list[tuple[int, bytes]]) -> None:
         kind, final = first & 0x0F, first & 0x80
-        if kind >= 8:
-            messages.append((kind, payload))
-        elif kind and final:
+        if kind >= 8 or (kind and final):
             messages.append((kind, payload))
         elif kind:
             self._kind, self._parts = kind, [payload]
