@@ -11,6 +11,9 @@ from .connection import Connection
 # How long a client waits until it connects again, drawn anew each time; the same for every peer.
 _AGAIN_S = (0.1, 0.5)
 
+# With eight at a time, no more than 800 clients a second come from one process: below what servers refuse as a storm.
+_BREATH_S = 0.01
+
 
 class Holder:
     """All clients of this process."""
@@ -55,6 +58,7 @@ class Holder:
         async def one(number: int) -> None:
             async with turn:
                 await self._up(number, None)
+                await asyncio.sleep(_BREATH_S)
 
         began = time.monotonic()
         await asyncio.gather(*(one(number) for number in numbers))

@@ -95,7 +95,8 @@ class _Lane(asyncio.Protocol):
 class HttpPublisher(Publisher):
     """Publishes through an HTTP API, over several connections that are kept."""
 
-    lanes = 16
+    # So many that a server which keeps a publication before it answers is not held to the pace of its answers.
+    lanes = 64
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)

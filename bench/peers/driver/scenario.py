@@ -77,7 +77,7 @@ class Field:
         for index, holder in enumerate(self._holders):
             numbers = [number for number in range(self.clients, upto) if number % count == index]
             holder.send(do="open", peer=self.peer.protocol, settings=self.peer.client_settings(), numbers=numbers,
-                        at_a_time=32)
+                        at_a_time=8)
         for holder in self._holders:
             holder.answer(180)
         self.clients = upto
