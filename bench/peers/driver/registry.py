@@ -16,7 +16,6 @@ _PROTOCOLS = {
     "centrifugo": ("centrifugo.Client", "centrifugo.Publisher"),
     "mercure": ("mercure.Client", "mercure.Publisher"),
     "pushpin": ("pushpin.Client", "pushpin.Publisher"),
-    "sockudo": ("sockudo.Client", "sockudo.Publisher"),
 }
 
 # What `--only` names: the rows of the table.
@@ -28,7 +27,6 @@ _PEERS = {
     "centrifugo": ("centrifugo.Default", "centrifugo.Tuned"),
     "mercure": ("mercure.Bolt",),
     "pushpin": ("pushpin.WebSocketOverHttp",),
-    "sockudo": ("sockudo.Local",),
 }
 
 NAMES = tuple(_PEERS)
