@@ -6,6 +6,7 @@
 //! returns within the adapter's deadline.
 
 pub mod contract;
+mod entered;
 mod entry;
 pub mod memory;
 mod metrics;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use self::entered::{Entered, Fingerprint, Mark};
 use crate::delivery::{NodeId, SessionId};
 use crate::position::PartitionId;
 use crate::recipient::Recipient;
@@ -55,6 +57,10 @@ pub trait Routes: Send + Sync + 'static {
     /// The routes of each recipient, in the order asked, oldest first, without those whose node has no lease. A lease
     /// that has lapsed may be believed up to a second longer; one that was taken is always seen.
     async fn lookup(&self, recipients: &[Recipient]) -> Result<Vec<Vec<Route>>, Error>;
+
+    /// Whose routes were entered since `mark`, and the mark to ask with next. Every registration that was answered before
+    /// this call is in the answer, if it is not in one before. The first mark is [`Mark::default`].
+    async fn entered(&self, since: &Mark) -> Result<(Entered, Mark), Error>;
 }
 
 /// The most routes that one recipient can have at a time.

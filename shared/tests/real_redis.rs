@@ -84,7 +84,7 @@ async fn an_entry_with_nothing_left_is_deleted() {
     assert_eq!(registry.clear(&[(alice, 7)]).await.unwrap(), [false]);
     let client = redis::Client::open(url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    assert!(connection.keys(format!("{}*", settings.prefix)).await.unwrap().is_empty());
+    assert!(connection.keys(format!("{}b:*", settings.prefix)).await.unwrap().is_empty());
 }
 
 /// A port that refuses for a while, then a relay to Redis: the process starts without it and finds it by itself.
@@ -139,8 +139,13 @@ async fn foreign_content_is_refused_and_not_believed() {
     let client = redis::Client::open(url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let alice = Recipient::parse_key("acme/alice").unwrap();
-    for bucket in 0..settings.buckets {
-        connection.hset(format!("{}b:{bucket}", settings.prefix), alice.key(), "hello").await.unwrap();
+    let node = shared::delivery::NodeId::random();
+    let here = shared::registry::Route { session: shared::delivery::SessionId::random(), node };
+    registry.register(&[(alice.clone(), here)]).await.unwrap();
+    for bucket in connection.keys(format!("{}b:*", settings.prefix)).await.unwrap() {
+        let fields: Vec<Vec<u8>> =
+            redis::cmd("HKEYS").arg(&bucket).query_async(&mut connection).await.unwrap();
+        connection.hset(&bucket, fields[0].as_slice(), "hello").await.unwrap();
     }
     assert!(matches!(registry.lookup(&[alice]).await, Err(Error::Rejected(_))));
 }

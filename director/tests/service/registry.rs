@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use shared::recipient::Recipient;
 use shared::registry::memory::Registry;
-use shared::registry::{Error, Route, Routes};
+use shared::registry::{Entered, Error, Mark, Route, Routes};
 
 use super::ALICE;
 use super::node::{Mood, Node};
@@ -55,6 +55,11 @@ impl Routes for Wavering {
         self.reach().await?;
         self.registry.lookup(recipients).await
     }
+
+    async fn entered(&self, since: &Mark) -> Result<(Entered, Mark), Error> {
+        self.reach().await?;
+        self.registry.entered(since).await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,8 +82,12 @@ async fn a_registry_that_is_away_is_left_alone_and_what_comes_is_parked_at_once_
         parked.extend(stage.publish(ALICE, number..number + 1).await);
         eventually("parked and stored", async || stage.stored(ALICE).await == parked).await;
     }
-    assert_eq!(registry.asked.load(Ordering::SeqCst) - asked, FAILURES as usize);
-    assert_eq!(node.records(alice).len(), 1);
+    // One for news may be under way beside the last one for routes.
+    let asked = registry.asked.load(Ordering::SeqCst) - asked;
+    assert!((FAILURES..=FAILURES + 1).contains(&u32::try_from(asked).unwrap()), "{asked}");
+    // One may have been sent by what was remembered; it is stored all the same, for nobody can say that there is no other
+    // device.
+    assert!(node.records(alice).len() <= 2);
     director.stop().await;
     assert_eq!(stage.committed(ALICE).await, parked[38] + 1);
 }

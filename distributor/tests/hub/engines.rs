@@ -11,7 +11,9 @@ use shared::delivery::NodeId;
 use shared::log::{self, Appender, Ends, Entry, Placed};
 use shared::position::{Cursor, Epoch, PartitionId, Position};
 use shared::recipient::Recipient;
-use shared::registry::{self, FlagReading, Flags, Node, Nodes, RegistryEpoch, Route, Routes, memory};
+use shared::registry::{
+    self, Entered, FlagReading, Flags, Mark, Node, Nodes, RegistryEpoch, Route, Routes, memory,
+};
 use shared::store::{self, GapCause, Inbox, Page, PageRequest, StoredRow};
 use shared::topic::Topic;
 
@@ -60,6 +62,10 @@ impl Routes for Registry {
 
     async fn lookup(&self, recipients: &[Recipient]) -> Result<Vec<Vec<Route>>, registry::Error> {
         self.there()?.lookup(recipients).await
+    }
+
+    async fn entered(&self, since: &Mark) -> Result<(Entered, Mark), registry::Error> {
+        self.there()?.entered(since).await
     }
 }
 

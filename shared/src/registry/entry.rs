@@ -1,6 +1,8 @@
 //! What the registry holds for one recipient, and how each operation changes it. Pure. The map in the process keeps
 //! entries as they are; Redis keeps them packed and changes them by scripts that mirror this file.
 
+use smallvec::SmallVec;
+
 use super::{Flag, MAX_ROUTES_PER_RECIPIENT, Route};
 use crate::delivery::{NodeId, SessionId};
 
@@ -64,17 +66,21 @@ impl Entry {
         unchanged
     }
 
-    /// Reads the packed form: a byte for the flag (0 unknown, 1 clean, 2 backlog), the version as 8 bytes unless the
-    /// flag is unknown, then the routes. `None` for what no version of ours wrote.
+    /// Reads the packed form: a byte for the flag (0 unknown, 1 clean, 2 backlog) and, times four, the length of the
+    /// version; the version; then the routes. `None` for what no version of ours wrote.
     pub(super) fn unpack(packed: &[u8]) -> Option<Self> {
-        let (flag, mut rest) = packed.split_first()?;
-        let flag = match flag {
-            0 => Flag::Unknown,
+        let (head, rest) = packed.split_first()?;
+        let (version, mut rest) = rest.split_at_checked(usize::from(head >> 2))?;
+        let flag = match head & 3 {
+            0 if version.is_empty() => Flag::Unknown,
             1 => Flag::Clean,
             2 => Flag::Backlog,
             _ => return None,
         };
-        let version = if flag == Flag::Unknown { 0 } else { take_u64(&mut rest)? };
+        if version.len() > 8 || version.first() == Some(&0) {
+            return None;
+        }
+        let version = version.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
         let mut routes = Vec::with_capacity(rest.len() / ROUTE_BYTES);
         while !rest.is_empty() {
             let (session, node) = (take_u64(&mut rest)?, take_u64(&mut rest)?);
@@ -82,6 +88,12 @@ impl Entry {
         }
         Some(Self { flag, version, routes })
     }
+}
+
+/// The packed form of a version: big-endian, without leading zeros.
+pub(super) fn pack_version(version: u64) -> impl AsRef<[u8]> {
+    let bytes = version.to_be_bytes();
+    SmallVec::<[u8; 8]>::from_slice(&bytes[version.leading_zeros() as usize / 8..])
 }
 
 /// The packed form of a route.
@@ -126,9 +138,18 @@ mod tests {
     #[test]
     fn foreign_bytes_are_not_an_entry() {
         assert_eq!(Entry::unpack(&[]), None);
-        assert_eq!(Entry::unpack(&[3]), None);
-        assert_eq!(Entry::unpack(&[1, 0, 0]), None);
-        assert_eq!(Entry::unpack(&[0, 1]), None);
+        assert_eq!(Entry::unpack(&[3]), None, "no flag");
+        assert_eq!(Entry::unpack(&[1 + 4 * 3, 1, 0]), None, "a version cut short");
+        assert_eq!(Entry::unpack(&[1 + 4, 0]), None, "a version with a leading zero");
+        assert_eq!(Entry::unpack(&[4, 1]), None, "a version of no flag");
+        assert_eq!(Entry::unpack(&[0, 1]), None, "a route cut short");
+        assert_eq!(Entry::unpack(&[1 + 4 * 9, 1, 1, 1, 1, 1, 1, 1, 1, 1]), None, "a version too long");
+        for version in [0, 1, 255, 256, u64::MAX] {
+            let packed = pack_version(version);
+            let head = 2 + 4 * u8::try_from(packed.as_ref().len()).unwrap();
+            let read = Entry::unpack(&[&[head], packed.as_ref()].concat()).map(|entry| entry.version);
+            assert_eq!(read, Some(version));
+        }
         let mut packed = vec![0];
         packed.extend(pack_route(route(1, u64::MAX)));
         assert_eq!(Entry::unpack(&packed).map(|entry| entry.routes), Some(vec![route(1, u64::MAX)]));

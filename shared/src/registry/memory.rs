@@ -1,13 +1,17 @@
 //! The registry as a map in the process: for one machine, and for tests. Leases run by the clock it is given.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::entered::REMEMBERED;
 use super::entry::Entry;
-use super::{Error, Flag, FlagReading, Flags, Node, Nodes, RegistryEpoch, Route, Routes, metrics};
+use super::{
+    Entered, Error, Fingerprint, Flag, FlagReading, Flags, Mark, Node, Nodes, RegistryEpoch, Route, Routes,
+    metrics,
+};
 use crate::clock::{Clock, Timestamp};
 use crate::delivery::NodeId;
 use crate::position::PartitionId;
@@ -27,6 +31,46 @@ struct Content {
     entries: HashMap<Recipient, Entry>,
     leases: HashMap<NodeId, Lease>,
     flagged: HashMap<PartitionId, u64>,
+    entered: Log,
+}
+
+/// The registrations that are remembered.
+struct Log {
+    /// Another one after everything was lost.
+    life: u64,
+    /// How many were forgotten.
+    forgotten: u64,
+    recent: VecDeque<Fingerprint>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { life: rand::random(), forgotten: 0, recent: VecDeque::new() }
+    }
+}
+
+impl Log {
+    fn push(&mut self, fingerprint: Fingerprint) {
+        self.recent.push_back(fingerprint);
+        if self.recent.len() > REMEMBERED {
+            self.recent.pop_front();
+            self.forgotten += 1;
+        }
+    }
+
+    fn since(&self, mark: &Mark) -> (Entered, Mark) {
+        let next = Mark(Some(format!("{:016x}-{}", self.life, self.forgotten + self.recent.len() as u64)));
+        let seen = mark.0.as_deref().and_then(|mark| {
+            let (life, seen) = mark.split_once('-')?;
+            (u64::from_str_radix(life, 16).ok()? == self.life).then_some(())?;
+            usize::try_from(seen.parse::<u64>().ok()?.checked_sub(self.forgotten)?).ok()
+        });
+        let entered = match seen {
+            Some(seen) => Entered::of(self.recent.iter().skip(seen).copied().collect()),
+            None => Entered::Any,
+        };
+        (entered, next)
+    }
 }
 
 struct Lease {
@@ -84,6 +128,7 @@ impl Routes for Registry {
             let leased: Vec<NodeId> = content.leases.keys().copied().collect();
             for (recipient, route) in routes {
                 content.change(recipient, |entry| entry.enter(*route, |node| leased.contains(&node)));
+                content.entered.push(Fingerprint::of(recipient));
             }
             Ok(())
         };
@@ -116,6 +161,11 @@ impl Routes for Registry {
             Ok(recipients.iter().map(routes).collect())
         };
         metrics::timed(ENGINE, "lookup", call).await
+    }
+
+    async fn entered(&self, since: &Mark) -> Result<(Entered, Mark), Error> {
+        let call = async { Ok(self.content().entered.since(since)) };
+        metrics::timed(ENGINE, "entered", call).await
     }
 }
 

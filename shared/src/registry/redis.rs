@@ -1,15 +1,17 @@
 //! The registry in Redis.
 //!
-//! - `{prefix}b:{bucket}`: a hash of packed entries by recipient, see `registry/entry.rs`. Recipients are spread over a
-//!   fixed number of buckets; while a bucket holds at most 128 and entries stay within 64 bytes, Redis keeps it as one
+//! - `{prefix}b:{bucket}`: a hash of packed entries by recipient, see `registry/entry.rs`; its field is the beginning of
+//!   the digest of the recipient's key. Recipients are spread over a fixed number of buckets; while a bucket holds at most 128 and entries stay within 64 bytes, Redis keeps it as one
 //!   compact block, so choose `redis.buckets` as recipients / 100.
 //! - `{prefix}nodes`: a hash of leases by node, each with its end by Redis' clock; its field `epoch` is the registry's.
 //! - `{prefix}flagged`: a hash of marking progress by partition.
+//! - `{prefix}entered`: a stream of registrations, the latest ones, an entry for each batch of them.
 //!
 //! Run it with `maxmemory-policy noeviction`: an evicted bucket would be missing routes that nobody announces again.
 //! A batch is one round trip; every command bears repetition.
 
 mod connection;
+mod entered;
 mod flags;
 mod leases;
 mod scripts;
@@ -24,13 +26,20 @@ use tokio::time::Instant;
 use self::connection::Connection;
 use self::leases::Leases;
 use super::entry::{Entry, pack_route};
-use super::{Error, Node, Nodes, RegistryEpoch, Route, Routes, metrics};
+use super::{Entered, Error, Mark, Node, Nodes, RegistryEpoch, Route, Routes, metrics};
 use crate::config::RedisSettings;
 use crate::delivery::NodeId;
+use crate::digest::Digest;
 use crate::recipient::Recipient;
 use crate::topic::partition_of;
 
 const ENGINE: &str = "redis";
+
+/// Bytes of a field: with those that the bucket adds, enough that no two of a billion recipients share one.
+const FIELD_BYTES: usize = 10;
+
+/// What a recipient is called in its bucket.
+type Field = [u8; FIELD_BYTES];
 
 /// The registry in Redis. Connects when first used, and again whenever the connection is lost.
 pub struct Registry {
@@ -38,6 +47,7 @@ pub struct Registry {
     prefix: String,
     nodes_key: String,
     flagged_key: String,
+    entered_key: String,
     buckets: u32,
     leases: Mutex<Leases>,
 }
@@ -57,6 +67,7 @@ impl Registry {
             connection: Connection::new(settings)?,
             nodes_key: format!("{}nodes", settings.prefix),
             flagged_key: format!("{}flagged", settings.prefix),
+            entered_key: format!("{}entered", settings.prefix),
             prefix: settings.prefix.clone(),
             buckets: settings.buckets,
             leases: Mutex::default(),
@@ -64,9 +75,11 @@ impl Registry {
     }
 
     /// The bucket of a recipient, and its field there.
-    fn place(&self, recipient: &Recipient) -> (String, String) {
-        let field = recipient.key();
-        (format!("{}b:{}", self.prefix, partition_of(field.as_bytes(), self.buckets)), field)
+    fn place(&self, recipient: &Recipient) -> (String, Field) {
+        let key = recipient.key();
+        let digest = Digest::of(key.as_bytes());
+        let (field, _) = digest.as_bytes().split_first_chunk().unwrap_or((&[0; FIELD_BYTES], &[]));
+        (format!("{}b:{}", self.prefix, partition_of(key.as_bytes(), self.buckets)), *field)
     }
 
     fn unpack(&self, recipient: &Recipient, packed: Option<Vec<u8>>) -> Result<Entry, Error> {
@@ -107,7 +120,7 @@ impl Registry {
         let mut pipeline = redis::pipe();
         for recipient in recipients {
             let (bucket, field) = self.place(recipient);
-            pipeline.hget(bucket, field);
+            pipeline.hget(bucket, &field[..]);
         }
         if !fetch {
             let packed: Vec<Option<Vec<u8>>> = self.connection.send(&pipeline).await?;
@@ -139,13 +152,18 @@ impl Registry {
         for (recipient, route) in routes {
             let (bucket, field) = self.place(recipient);
             let mut command = scripts::call(&scripts::REGISTER, &bucket);
-            command.arg(field).arg(&pack_route(*route)[..]);
+            command.arg(&field[..]).arg(&pack_route(*route)[..]);
             if let Some(leased) = leased {
                 command.arg(leased);
             }
             pipeline.add_command(command);
         }
-        self.connection.send(&pipeline).await
+        // Behind the routes: who is told of them finds them.
+        pipeline.add_command(entered::tell(&self.entered_key, routes.iter().map(|(recipient, _)| recipient)));
+        let mut answers: Vec<redis::Value> = self.connection.send(&pipeline).await?;
+        answers.truncate(routes.len());
+        let entered = answers.into_iter().map(redis::from_redis_value).collect::<Result<_, _>>();
+        entered.map_err(|error| connection::classify(error.into()))
     }
 }
 
@@ -189,7 +207,7 @@ impl Routes for Registry {
             for (recipient, route) in routes {
                 let (bucket, field) = self.place(recipient);
                 let mut command = scripts::call(&scripts::REMOVE, &bucket);
-                command.arg(field).arg(&pack_route(*route)[..]);
+                command.arg(&field[..]).arg(&pack_route(*route)[..]);
                 pipeline.add_command(command).ignore();
             }
             self.connection.send(&pipeline).await
@@ -213,6 +231,10 @@ impl Routes for Registry {
             Ok(entries.into_iter().map(living).collect())
         };
         metrics::timed(ENGINE, "lookup", call).await
+    }
+
+    async fn entered(&self, since: &Mark) -> Result<(Entered, Mark), Error> {
+        metrics::timed(ENGINE, "entered", entered::read(&self.connection, &self.entered_key, since)).await
     }
 }
 

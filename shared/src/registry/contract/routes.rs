@@ -1,6 +1,6 @@
 //! Checks of [`Routes`].
 
-use super::super::{MAX_ROUTES_PER_RECIPIENT, Nodes, Routes};
+use super::super::{Entered, Fingerprint, MAX_ROUTES_PER_RECIPIENT, Mark, Nodes, Routes};
 use super::{leased, recipient, route};
 use crate::delivery::NodeId;
 
@@ -15,6 +15,30 @@ pub async fn all(routes: &dyn Routes, nodes: &dyn Nodes) {
     the_seventeenth_route_replaces_the_oldest(routes, nodes).await;
     tenants_never_see_each_other(routes, nodes).await;
     an_empty_batch_is_no_mistake(routes).await;
+    what_was_entered_is_told_to_who_asks_with_a_mark_from_before(routes, nodes).await;
+}
+
+/// Nothing that was answered is left out, and who knows nothing is told to believe nothing.
+pub async fn what_was_entered_is_told_to_who_asks_with_a_mark_from_before(
+    routes: &dyn Routes,
+    nodes: &dyn Nodes,
+) {
+    let (alice, bob, node) = (recipient("alice"), recipient("bob"), leased(nodes).await);
+    let told = |entered: &Entered, recipient| entered.may_be(Fingerprint::of(recipient));
+    let (entered, _) = routes.entered(&Mark::default()).await.expect("entered");
+    assert_eq!(entered, Entered::Any);
+    // Somebody is there, as another check may be the first to enter one.
+    routes.register(&[(bob.clone(), route(node))]).await.expect("register");
+    let (_, mark) = routes.entered(&Mark::default()).await.expect("entered");
+    let (entered, _) = routes.entered(&mark).await.expect("entered");
+    assert!(!told(&entered, &alice) && !told(&entered, &bob), "{entered:?}");
+    routes.register(&[(alice.clone(), route(node))]).await.expect("register");
+    let (entered, next) = routes.entered(&mark).await.expect("entered");
+    assert!(told(&entered, &alice) && !told(&entered, &bob), "{entered:?}");
+    let (entered, _) = routes.entered(&next).await.expect("entered");
+    assert!(!told(&entered, &alice), "{entered:?}");
+    let (entered, _) = routes.entered(&mark).await.expect("entered");
+    assert!(told(&entered, &alice), "the mark decides, not what was asked before: {entered:?}");
 }
 
 /// A late goodbye removes its own session only.

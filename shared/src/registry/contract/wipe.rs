@@ -1,6 +1,6 @@
 //! Checks of what is left when the registry loses its content. Each needs a registry that nobody else uses.
 
-use super::super::{Error, Flag, Flags, Node, Nodes, Routes};
+use super::super::{Entered, Error, Flag, Flags, Mark, Node, Nodes, Routes};
 use super::{LONG, recipient, route};
 use crate::delivery::NodeId;
 use crate::position::PartitionId;
@@ -18,6 +18,25 @@ pub async fn all(routes: &dyn Routes, nodes: &dyn Nodes, flags: &dyn Flags, engi
     routes_and_flags_are_gone_and_can_be_entered_again(routes, nodes, flags, engine).await;
     a_clear_that_read_before_the_wipe_does_nothing(flags, engine).await;
     progress_starts_over(flags, engine).await;
+    who_remembers_routes_is_told_to_forget_them(routes, nodes, engine).await;
+}
+
+/// A mark from before is recognised, whatever was entered since.
+pub async fn who_remembers_routes_is_told_to_forget_them(
+    routes: &dyn Routes,
+    nodes: &dyn Nodes,
+    engine: &dyn Wipe,
+) {
+    let node = Node { id: NodeId::random(), address: "a:1".into() };
+    nodes.renew(&node, LONG).await.expect("renew");
+    routes.register(&[(recipient("alice"), route(node.id))]).await.expect("register");
+    let (_, mark) = routes.entered(&Mark::default()).await.expect("entered");
+    engine.wipe().await;
+    assert_eq!(routes.entered(&mark).await.expect("entered").0, Entered::Any);
+    for _ in 0..3 {
+        routes.register(&[(recipient("bob"), route(node.id))]).await.expect("register");
+        assert_eq!(routes.entered(&mark).await.expect("entered").0, Entered::Any);
+    }
 }
 
 /// So every node knows to announce its sessions again.

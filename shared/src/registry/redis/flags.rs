@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 
+use super::super::entry::pack_version;
 use super::super::{Error, FlagReading, Flags, metrics};
 use super::{ENGINE, Registry, connection, scripts};
 use crate::position::PartitionId;
@@ -20,7 +21,7 @@ impl Flags for Registry {
             for (recipient, upto) in marks {
                 let (bucket, field) = self.place(recipient);
                 let mut command = scripts::call(&scripts::MARK, &bucket);
-                command.arg(field).arg(&upto.to_be_bytes()[..]);
+                command.arg(&field[..]).arg(pack_version(*upto).as_ref());
                 pipeline.add_command(command).ignore();
             }
             self.connection.send(&pipeline).await
@@ -71,7 +72,7 @@ impl Flags for Registry {
             pipeline.add_command(progress);
             for (recipient, _) in recipients {
                 let (bucket, field) = self.place(recipient);
-                pipeline.hget(bucket, field);
+                pipeline.hget(bucket, &field[..]);
             }
             let mut values: Vec<redis::Value> = self.connection.send(&pipeline).await?;
             let entries = values.split_off(1);
@@ -98,7 +99,7 @@ impl Flags for Registry {
             for (recipient, version) in recipients {
                 let (bucket, field) = self.place(recipient);
                 let mut command = scripts::call(&scripts::CLEAR, &bucket);
-                command.arg(field).arg(&version.to_be_bytes()[..]);
+                command.arg(&field[..]).arg(pack_version(*version).as_ref());
                 pipeline.add_command(command);
             }
             self.connection.send(&pipeline).await

@@ -1,12 +1,12 @@
--- Flags a backlog. KEYS[1] bucket. ARGV: recipient, version as 8 bytes.
+-- Flags a backlog. KEYS[1] bucket. ARGV: recipient, version.
 local packed = redis.call('HGET', KEYS[1], ARGV[1]) or '\0'
-local version, first = ARGV[2], 2
-if string.byte(packed) ~= 0 then
-  first = 10
-  -- Compared in halves: a Lua number holds 53 bits.
-  local high, low = struct.unpack('>I4I4', string.sub(packed, 2, 9))
-  local new_high, new_low = struct.unpack('>I4I4', ARGV[2])
-  if high > new_high or (high == new_high and low > new_low) then version = string.sub(packed, 2, 9) end
-end
-redis.call('HSET', KEYS[1], ARGV[1], '\2' .. version .. string.sub(packed, first))
+local head = string.byte(packed)
+local length = math.floor(head / 4)
+-- In halves: a Lua number holds 53 bits.
+local function halves(version) return struct.unpack('>I4I4', string.rep('\0', 8 - #version) .. version) end
+local version, own = ARGV[2], string.sub(packed, 2, 1 + length)
+local high, low = halves(own)
+local new_high, new_low = halves(version)
+if high > new_high or (high == new_high and low > new_low) then version = own end
+redis.call('HSET', KEYS[1], ARGV[1], string.char(2 + 4 * #version) .. version .. string.sub(packed, 2 + length))
 return 1

@@ -1,7 +1,7 @@
 -- Enters a route. KEYS[1] bucket. ARGV: recipient, packed route, and on a second try the ids of the nodes with a lease.
 -- Answers 0 when there is no room and no third argument; else 1.
 local packed = redis.call('HGET', KEYS[1], ARGV[1]) or '\0'
-local first = string.byte(packed) == 0 and 2 or 10
+local first = 2 + math.floor(string.byte(packed) / 4)
 local session = string.sub(ARGV[2], 1, 8)
 for at = first, #packed, 16 do
   if string.sub(packed, at, at + 7) == session then

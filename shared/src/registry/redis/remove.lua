@@ -1,7 +1,7 @@
 -- Removes exactly one route. KEYS[1] bucket. ARGV: recipient, packed route.
 local packed = redis.call('HGET', KEYS[1], ARGV[1])
 if not packed then return 0 end
-local first = string.byte(packed) == 0 and 2 or 10
+local first = 2 + math.floor(string.byte(packed) / 4)
 for at = first, #packed, 16 do
   if string.sub(packed, at, at + 15) == ARGV[2] then
     packed = string.sub(packed, 1, at - 1) .. string.sub(packed, at + 16)
