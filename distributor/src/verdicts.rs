@@ -3,15 +3,21 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 use shared::delivery::{SessionId, Verdict};
 use shared::link::{self, wire};
 use shared::position::Position;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::hub::lock;
 use crate::metrics;
 use crate::session::StreamId;
+
+/// The shortest time from one batch to the next: what comes meanwhile goes together, so that neither side is woken for each
+/// verdict.
+const PACE: Duration = Duration::from_millis(1);
 
 /// The streams that are open, each with the verdicts that wait for it.
 #[derive(Debug, Default)]
@@ -23,9 +29,16 @@ pub(crate) struct Verdicts {
 /// record, and the link reads no further while too many wait (see [`Outbox::room`]).
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    waiting: Mutex<Vec<wire::VerdictFrame>>,
+    waiting: Mutex<Waiting>,
     filled: Notify,
     emptied: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    verdicts: Vec<wire::VerdictFrame>,
+    /// When the last batch went.
+    sent_at: Option<Instant>,
 }
 
 impl Verdicts {
@@ -48,7 +61,7 @@ impl Verdicts {
         metrics::verdict(verdict);
         let streams = self.streams.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Some(outbox) = streams.get(&stream) else { return };
-        lock(&outbox.waiting).push(link::verdict(session, position, verdict));
+        lock(&outbox.waiting).verdicts.push(link::verdict(session, position, verdict));
         outbox.filled.notify_one();
     }
 }
@@ -59,25 +72,27 @@ impl Outbox {
     /// # Cancel safety
     /// Cancel safe: nothing is taken before it returns.
     pub(crate) async fn next(&self, max: usize) -> Vec<wire::VerdictFrame> {
-        loop {
-            let taken = self.take(max);
-            if !taken.is_empty() {
-                return taken;
-            }
+        while lock(&self.waiting).verdicts.is_empty() {
             self.filled.notified().await;
         }
+        // A full batch does not wait, nor the first one after a rest.
+        let waiting = {
+            let waiting = lock(&self.waiting);
+            waiting.sent_at.filter(|_| waiting.verdicts.len() < max)
+        };
+        if let Some(sent_at) = waiting {
+            tokio::time::sleep_until(sent_at + PACE).await;
+        }
+        self.take(max)
     }
 
     /// At most `max` verdicts, oldest first, without waiting.
     pub(crate) fn take(&self, max: usize) -> Vec<wire::VerdictFrame> {
         let mut waiting = lock(&self.waiting);
-        let count = waiting.len().min(max);
-        let taken = if count == waiting.len() {
-            std::mem::take(&mut *waiting)
-        } else {
-            waiting.drain(..count).collect()
-        };
+        let count = waiting.verdicts.len().min(max);
+        let taken: Vec<_> = waiting.verdicts.drain(..count).collect();
         if count > 0 {
+            waiting.sent_at = Some(Instant::now());
             self.emptied.notify_one();
         }
         taken
@@ -88,7 +103,7 @@ impl Outbox {
     /// # Cancel safety
     /// Cancel safe.
     pub(crate) async fn room(&self, most: usize) {
-        while lock(&self.waiting).len() >= most {
+        while lock(&self.waiting).verdicts.len() >= most {
             self.emptied.notified().await;
         }
     }

@@ -15,7 +15,7 @@ pub mod task;
 
 use bytes::Bytes;
 
-pub use headers::{MalformedRecord, Notes};
+pub use headers::{MalformedRecord, Notes, header_name};
 
 use crate::log::Entry;
 use crate::notification::Notification;

@@ -1,5 +1,7 @@
 //! Header names and their values, both ways.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::{Kind, task};
@@ -26,6 +28,32 @@ const METADATA: &str = "ce_metadata";
 const TRACE_PARENT: &str = "traceparent";
 const TRACE_STATE: &str = "tracestate";
 const BAGGAGE: &str = "baggage";
+
+/// The names that every record has, or may have.
+const NAMES: [&str; 15] = [
+    SPEC_VERSION,
+    ID,
+    SOURCE,
+    TYPE,
+    TIME,
+    CONTENT_TYPE,
+    RECIPIENT,
+    TENANT,
+    EXPIRES,
+    URGENCY,
+    KIND,
+    METADATA,
+    TRACE_PARENT,
+    TRACE_STATE,
+    BAGGAGE,
+];
+
+/// `name` as headers have it: copied only when it is none of ours.
+#[must_use]
+pub fn header_name(name: &str) -> Cow<'static, str> {
+    let own = NAMES.into_iter().find(|own| *own == name);
+    own.map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed)
+}
 
 /// Longest `ce_source`, in bytes.
 const MAX_SOURCE_BYTES: usize = 512;

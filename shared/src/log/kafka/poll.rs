@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -19,7 +19,11 @@ use super::mailbox::Mailbox;
 use super::rebalance::Rebalances;
 use crate::clock::Timestamp;
 use crate::position::PartitionId;
+use crate::record::header_name;
 
+/// The shortest time from one round to the next while records come: what comes meanwhile is handed on together, so that
+/// nobody is woken for each of them. Who was idle for longer is not delayed.
+const PACE: Duration = Duration::from_millis(1);
 /// The longest sleep: what is finished is stored this often, and a wake-up that was lost costs no more.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -34,11 +38,14 @@ impl Poller {
     /// Until the member is closed or of no more use.
     pub(super) fn run(self) {
         let mut last = Error::Closed;
+        let mut round = Instant::now();
         loop {
             self.mailbox.wait(TICK);
             if self.mailbox.is_closing() {
                 break;
             }
+            std::thread::sleep(PACE.saturating_sub(round.elapsed()));
+            round = Instant::now();
             self.obey();
             if let Err(error) = self.take_all() {
                 tracing::error!(error = ?error, "the member is of no more use");
@@ -158,18 +165,16 @@ pub(super) fn fetched(record: &BorrowedMessage<'_>) -> Option<Fetched> {
     let timestamp = record.timestamp().to_millis().and_then(|millis| u64::try_from(millis).ok()).unwrap_or(0);
     let (key, payload) = (record.key().unwrap_or_default(), record.payload().unwrap_or_default());
     let headers = || record.headers().into_iter().flat_map(|headers| headers.iter());
-    let values: usize = headers().map(|header| header.value.map_or(0, <[u8]>::len)).sum();
+    let (count, values) = headers()
+        .fold((0, 0), |(count, values), header| (count + 1, values + header.value.map_or(0, <[u8]>::len)));
     let mut whole = BytesMut::with_capacity(key.len() + values + payload.len());
     let mut share = |part: &[u8]| {
         whole.extend_from_slice(part);
         whole.split().freeze()
     };
-    let entry = Entry {
-        key: share(key),
-        headers: headers()
-            .map(|header| (header.key.to_owned().into(), share(header.value.unwrap_or_default())))
-            .collect(),
-        payload: share(payload),
-    };
+    let key = share(key);
+    let mut own = Vec::with_capacity(count);
+    own.extend(headers().map(|header| (header_name(header.key), share(header.value.unwrap_or_default()))));
+    let entry = Entry { key, headers: own, payload: share(payload) };
     Some(Fetched { partition, offset, timestamp: Timestamp::from_millis(timestamp), entry })
 }
