@@ -3,6 +3,7 @@
 mod archiver;
 mod dead_letters;
 mod fairness;
+mod lookups;
 mod outcomes;
 mod reconciler;
 
@@ -16,6 +17,7 @@ use shared::retry::Backoff;
 pub use self::archiver::ArchiverSettings;
 pub use self::dead_letters::DeadLetterSettings;
 pub use self::fairness::FairnessSettings;
+pub use self::lookups::LookupSettings;
 pub use self::outcomes::OutcomeSettings;
 pub use self::reconciler::ReconcilerSettings;
 use crate::lane::{self, Fairness, Patience, RetryPolicy, RunLimits};
@@ -151,24 +153,6 @@ impl From<PatienceSettings> for Patience {
     }
 }
 
-/// `[director.lookups]`: when the registry is not asked any more. Recipients that it is not asked for are parked
-/// (metric `postrider_director_lookups_spared`).
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LookupSettings {
-    /// Failures in a row, of the whole director, after which the registry is left alone for a while.
-    pub breaker_failures: u32,
-    /// How long it is left alone; then one question tries it.
-    pub breaker: BackoffSettings,
-}
-
-impl Default for LookupSettings {
-    fn default() -> Self {
-        let breaker = BackoffSettings { base_ms: Duration::from_millis(250), cap_ms: Duration::from_secs(2) };
-        Self { breaker_failures: 3, breaker }
-    }
-}
-
 /// `[director.link]`: streams to nodes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -239,6 +223,7 @@ impl Config {
         lane::Settings {
             verdict_deadline: self.verdict_deadline_ms,
             parked_memory: self.parked_memory,
+            known: self.lookups.known(),
             retry: RetryPolicy {
                 high: high.into(),
                 normal: normal.into(),
@@ -277,7 +262,7 @@ impl Section for Config {
         if !self.link_secret.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
             mistakes.report("link_secret", "must be visible ASCII");
         }
-        mistakes.within("lookups.breaker_failures", self.lookups.breaker_failures, 1..=1000);
+        self.lookups.check(mistakes);
         let link = &self.link;
         mistakes.within("link.batch_frames", link.batch_frames, 1..=100_000);
         mistakes.within("link.batch_bytes", link.batch_bytes, 1024..=64 * 1024 * 1024);

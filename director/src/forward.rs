@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use shared::config::Secret;
 use shared::delivery::{NodeId, SessionId, Verdict};
-use shared::link::wire;
+use shared::link::outgoing::Batch;
 use shared::position::{Epoch, PartitionId};
 use shared::registry::Nodes;
 use tokio::sync::mpsc;
@@ -24,6 +24,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::breaker::Breaker;
 use crate::config::LinkSettings;
 use crate::metrics;
+use crate::routing::Record;
 use directory::Directory;
 
 /// What a worker hears from the streams.
@@ -47,7 +48,7 @@ pub(crate) struct Unreachable;
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
     stream: StreamId,
-    sender: mpsc::Sender<wire::ToNode>,
+    sender: mpsc::Sender<Batch<Record>>,
     ended: CancellationToken,
 }
 
@@ -65,7 +66,7 @@ impl Link {
     ///
     /// # Errors
     /// When the stream is over; what was sent on it is lost or soon said to be.
-    pub(crate) async fn send(&self, batch: wire::ToNode) -> Result<(), Unreachable> {
+    pub(crate) async fn send(&self, batch: Batch<Record>) -> Result<(), Unreachable> {
         let sent = tokio::select! {
             () = self.ended.cancelled() => return Err(Unreachable),
             sent = self.sender.send(batch) => sent,

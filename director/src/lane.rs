@@ -8,15 +8,18 @@
 //! - a forwarded record carries a `parked_upto` above every record of its recipient parked before;
 //! - a session that spilled is resumed only when nothing of its lane that it was sent is left: whatever it missed has
 //!   ended by then, or stands below a higher `parked_upto`;
-//! - every record ends exactly once.
+//! - every record ends exactly once; one that a client ended was sent to every session that had registered before it was
+//!   taken and is not behind, though the registry is not asked for every record.
 //!
 //! What the partition may have in flight is [shared](shares): under pressure a lane whose recipient, tenant or node holds
 //! more than its share gives way, which parks what it has, without waiting for verdicts.
 
 mod entry;
+mod known;
 mod memory;
 mod parking;
 mod patience;
+mod proof;
 mod shares;
 mod single;
 #[cfg(test)]
@@ -30,15 +33,18 @@ use shared::delivery::{NodeId, SessionId, Verdict};
 use shared::notification::Urgency;
 use shared::outcome::{DeadReason, End, ParkReason};
 use shared::recipient::Recipient;
-use shared::registry::Route;
+use shared::registry::{Entered, Route};
 
+pub use known::KnownLimits;
 pub use patience::{Patience, RetryPolicy};
 pub use shares::{Fairness, Sharer};
 
 use crate::routing::Record;
+use known::Known;
 use memory::ParkedMemory;
 use patience::{Blame, Retries};
-use shares::{Load, Shares};
+use proof::{Unproved, Wanted};
+use shares::Shares;
 use single::Lane;
 
 /// What the worker tells.
@@ -50,6 +56,12 @@ pub enum Input {
     Routed(Recipient, Option<Vec<Route>>),
     /// Answers [`Output::Lookup`]: the registry has been away for a while, so it was not even asked.
     Away(Recipient),
+    /// Routes of these were entered since this was told last, as the registry says.
+    Entered(Arc<Entered>),
+    /// All that was entered before this record was taken has been told by [`Input::Entered`].
+    Proved(u64),
+    /// The registry has been away for a while: it cannot say what was entered.
+    Unprovable,
     /// Answers [`Output::Look`]; `None` when the registry could not say.
     Looked(Recipient, Option<Vec<Route>>),
     /// A session of a node says what became of the record at an offset.
@@ -128,6 +140,8 @@ pub struct Settings {
     pub parked_memory: usize,
     /// How often and how long delivery is tried.
     pub retry: RetryPolicy,
+    /// How many routes are remembered.
+    pub known: KnownLimits,
     /// How much of a lane is parked at a time.
     pub run: RunLimits,
     /// How what may be in flight is shared.
@@ -152,6 +166,8 @@ pub struct Lanes {
     owners: HashMap<u64, Recipient>,
     /// The recipient of every session that a lane has sent to.
     met: HashMap<SessionId, Recipient>,
+    known: Known,
+    unproved: Unproved,
     memory: ParkedMemory,
     retries: Retries,
     shares: Shares,
@@ -167,6 +183,8 @@ impl Lanes {
             lanes: HashMap::new(),
             owners: HashMap::new(),
             met: HashMap::new(),
+            known: Known::new(settings.known),
+            unproved: Unproved::default(),
             memory: ParkedMemory::new(base, settings.parked_memory),
             retries: Retries::new(settings.retry, seed),
             shares: Shares::new(settings.fairness),
@@ -177,16 +195,17 @@ impl Lanes {
     pub fn step(&mut self, input: Input, now: Instant, out: &mut Vec<Output>) {
         match input {
             Input::Taken(record) => self.take(record, now, out),
-            Input::Routed(recipient, Some(routes)) => {
-                let node = routes.first().map(|route| route.node);
-                if !self.relieve(&recipient, node, now, out) {
-                    self.with(&recipient, now, out, |lane, turn| lane.routed(&routes, turn));
-                }
+            Input::Routed(recipient, Some(routes)) => self.routed(&recipient, &routes, now, out),
+            Input::Routed(recipient, None) if self.counts(&recipient) => {
+                self.with(&recipient, now, out, |lane, turn| lane.unrouted(turn));
             }
-            Input::Routed(recipient, None) => {
-                self.with(&recipient, now, out, |lane, turn| lane.unrouted(turn))
+            Input::Away(recipient) if self.counts(&recipient) => {
+                self.with(&recipient, now, out, Lane::unroutable);
             }
-            Input::Away(recipient) => self.with(&recipient, now, out, Lane::unroutable),
+            Input::Routed(_, None) | Input::Away(_) => {}
+            Input::Entered(news) => self.hear(&news, now, out),
+            Input::Proved(upto) => self.prove(upto, now, out),
+            Input::Unprovable => self.hear(&Entered::Any, now, out),
             Input::Looked(recipient, routes) => {
                 self.with(&recipient, now, out, |lane, turn| {
                     lane.looked(&recipient, routes.as_deref(), turn)
@@ -194,6 +213,7 @@ impl Lanes {
             }
             Input::Verdict(route, offset, verdict) => self.verdict(route, offset, &verdict, now, out),
             Input::StreamLost(node) => {
+                self.known.forget_node(node);
                 for recipient in self.recipients(|lane| lane.knows(node)) {
                     for session in self.lanes[&recipient].sessions_of(node) {
                         self.met.remove(&session);
@@ -246,32 +266,26 @@ impl Lanes {
         if !self.lanes.contains_key(&recipient) {
             self.lanes.insert(recipient.clone(), Lane::new(self.memory.parked_upto(&recipient)));
         }
-        self.with(&recipient, now, out, |lane, turn| lane.take(record, turn));
-        self.relieve(&recipient, None, now, out);
-    }
-
-    /// Lets the lane, which is about to send to `node`, give way if it is above a share, and answers whether it did.
-    fn relieve(
-        &mut self,
-        recipient: &Recipient,
-        node: Option<NodeId>,
-        now: Instant,
-        out: &mut Vec<Output>,
-    ) -> bool {
-        let Some(lane) = self.lanes.get(recipient).filter(|lane| !lane.has_given_way()) else { return false };
-        let load = Load { node: node.or(lane.load().node), ..lane.load() };
-        let Some(sharer) = self.shares.excess(&recipient.tenant, load, self.lanes.len()) else {
-            return false;
-        };
-        out.push(Output::GaveWay(sharer));
-        self.with(recipient, now, out, |lane, turn| {
-            // A node is known only from the registry's answer.
-            if node.is_some() {
-                lane.answered();
+        let (offset, mut wanted) = (record.position.offset, Wanted::Nothing);
+        self.with(&recipient, now, out, |lane, turn| wanted = lane.take(record, turn));
+        if wanted != Wanted::Nothing {
+            self.unproved.push(offset, &recipient);
+        }
+        let known = if wanted == Wanted::Routes { self.known.routes(&recipient, now) } else { None };
+        match known {
+            Some(routes) => {
+                let node = routes.first().map(|route| route.node);
+                if !self.relieve(&recipient, node, now, out) {
+                    self.with(&recipient, now, out, |lane, turn| lane.trust(&routes, turn));
+                }
             }
-            lane.give_way(turn);
-        });
-        true
+            None => {
+                if wanted == Wanted::Routes {
+                    self.with(&recipient, now, out, |lane, turn| lane.look_up(turn));
+                }
+                self.relieve(&recipient, None, now, out);
+            }
+        }
     }
 
     fn verdict(&mut self, route: Route, offset: u64, verdict: &Verdict, now: Instant, out: &mut Vec<Output>) {
@@ -286,7 +300,10 @@ impl Lanes {
                 self.with(&recipient, now, out, |lane, turn| lane.fell_behind(route, turn));
             }
             (Verdict::Spilled, None) => out.push(Output::Resume(route)),
-            (Verdict::Gone, Some(recipient)) => out.push(Output::Unregister(recipient, route)),
+            (Verdict::Gone, Some(recipient)) => {
+                self.known.forget(&recipient);
+                out.push(Output::Unregister(recipient, route));
+            }
             (Verdict::Gone, None) | (Verdict::Acknowledged | Verdict::Expired | Verdict::Rejected(_), _) => {}
         }
     }
@@ -294,7 +311,7 @@ impl Lanes {
     fn tick(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.shares.forget(now);
         while let Some(recipient) = self.retries.take_due(now) {
-            self.with(&recipient, now, out, |lane, turn| lane.retry(&recipient, turn));
+            self.with(&recipient, now, out, |lane, turn| lane.retry(turn));
         }
         let deadline = self.shares.verdict_deadline(self.verdict_deadline);
         let Some(limit) = now.checked_sub(deadline) else { return };
@@ -348,6 +365,8 @@ impl Lanes {
                     self.met.insert(route.session, recipient.clone());
                     self.retries.earn(Blame::Node(route.node));
                 }
+                Output::Lookup(recipient) => self.known.asks(recipient),
+                Output::Unregister(recipient, _) => self.known.forget(recipient),
                 _ => {}
             }
         }

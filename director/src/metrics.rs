@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use shared::delivery::Rejection;
 use shared::group::Counts;
 use shared::log::groups;
@@ -182,10 +184,26 @@ pub(crate) fn unreadable(topic: &'static str) {
     counter!(UNREADABLE, "topic" => topic).increment(1);
 }
 
-pub(crate) fn ended(end: End, took: Option<Duration>) {
-    counter!(ENDED, "end" => end.as_str()).increment(1);
-    if let Some(took) = took {
-        histogram!(END_SECONDS, "end" => end.as_str()).record(took.as_secs_f64());
+pub(crate) fn dead_letter_ended() {
+    counter!(ENDED, "end" => End::DeadLettered.as_str()).increment(1);
+}
+
+/// How records of one partition end: found once, for it is counted for every record.
+pub(crate) struct Ends(Vec<(End, Counter, Histogram)>);
+
+impl Ends {
+    pub(crate) fn new() -> Self {
+        let found = |end: End| {
+            (end, counter!(ENDED, "end" => end.as_str()), histogram!(END_SECONDS, "end" => end.as_str()))
+        };
+        Self(End::ALL.into_iter().map(found).collect())
+    }
+
+    pub(crate) fn ended(&self, end: End, took: Duration) {
+        if let Some((_, count, seconds)) = self.0.iter().find(|(own, ..)| *own == end) {
+            count.increment(1);
+            seconds.record(took.as_secs_f64());
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The first decision about a fetched record: a notification that belongs here and goes to its lane, or a dead letter.
 //! Pure; the worker calls it for every record it takes.
 
+use std::sync::Arc;
+
 use shared::group::offsets::Ticket;
 use shared::log::{Entry, Fetched};
 use shared::notification::Notification;
@@ -23,6 +25,12 @@ pub struct Record {
     pub notification: Notification,
     /// The record as fetched.
     pub entry: Entry,
+}
+
+impl AsRef<Notification> for Record {
+    fn as_ref(&self) -> &Notification {
+        &self.notification
+    }
 }
 
 /// A record that can never be delivered, and its place in the tracker.
@@ -59,8 +67,8 @@ pub struct Source {
 /// What is to be done with a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Routed {
-    /// It is delivered.
-    Deliver(Box<Record>),
+    /// It is delivered. Nobody else has it yet.
+    Deliver(Arc<Record>),
     /// The executor has it: it asks for a task, or is to be enriched.
     HandOver(Box<Record>),
     /// It becomes a dead letter.
@@ -81,10 +89,10 @@ pub fn route(fetched: Fetched, ticket: Ticket, source: Source) -> Routed {
         }
         Ok(_) if partition_of(&entry.key, partitions) != partition => DeadReason::Misplaced,
         Ok((kind, notification)) => {
-            let record = Box::new(Record { position, ticket, size_bytes, notification, entry });
+            let record = Record { position, ticket, size_bytes, notification, entry };
             return match kind {
-                Kind::Notification => Routed::Deliver(record),
-                Kind::Enrichment | Kind::Task => Routed::HandOver(record),
+                Kind::Notification => Routed::Deliver(Arc::new(record)),
+                Kind::Enrichment | Kind::Task => Routed::HandOver(Box::new(record)),
             };
         }
         Err(malformed) => DeadReason::Malformed(malformed.to_string()),

@@ -19,6 +19,7 @@ use shared::clock::Clock;
 use shared::delivery::{NodeId, Verdict};
 use shared::group::offsets::{Ticket, Tracker};
 use shared::group::{Assignment, Crew};
+use shared::link::outgoing::Outgoing;
 use shared::log::{Ends, Fetched};
 use shared::notification::{NotificationId, Urgency};
 use shared::outcome::End;
@@ -33,7 +34,7 @@ use crate::calls::persist;
 use crate::config::Config;
 use crate::forward::{Attachment, Forwarder, Inbound};
 use crate::lane::{Input, Lanes, Output, Run};
-use crate::lookups::Lookups;
+use crate::lookups::{Lookups, Round};
 use crate::metrics;
 use crate::park::Parker;
 use crate::ranked::Ranked;
@@ -89,8 +90,11 @@ struct Worker {
     lanes: Lanes,
     tracker: Tracker,
     spans: Spans,
+    metrics: metrics::Ends,
     outboxes: HashMap<NodeId, Outbox>,
     questions: Ranked<Question>,
+    /// How far the news of routes are heard.
+    heard: Round,
     parking: Ranked<Run>,
     burying: Vec<Undeliverable>,
     endings: Endings,
@@ -120,8 +124,10 @@ impl Worker {
             lanes: Lanes::new(desk.config.lanes(), base, rand::random()),
             tracker: Tracker::new(assignment.from),
             spans: Spans::default(),
+            metrics: metrics::Ends::new(),
             outboxes: HashMap::new(),
             questions: Ranked::new(desk.config.fairness.urgent_turns),
+            heard: Round::default(),
             parking: Ranked::new(desk.config.fairness.urgent_turns),
             burying: Vec::new(),
             endings: Endings::default(),
@@ -191,8 +197,10 @@ impl Worker {
         };
         match routing::route(fetched, ticket, self.source) {
             Routed::Deliver(mut record) => {
-                self.spans.begin(&mut record);
-                self.step(Input::Taken(Arc::from(record)));
+                if let Some(record) = Arc::get_mut(&mut record) {
+                    self.spans.begin(record);
+                }
+                self.step(Input::Taken(record));
             }
             Routed::HandOver(mut record) => {
                 self.spans.begin(&mut record);
@@ -248,16 +256,16 @@ impl Worker {
             Output::Look(recipient) => self.questions.push(Question::Look(recipient), Urgency::Normal),
             Output::Forward { route, record, parked_upto } => {
                 self.spans.forwarded(&record, route.node);
-                let frame =
-                    shared::link::record(route.session, record.position, parked_upto, &record.notification);
-                self.outbox(route.node).push(frame, record.size_bytes, record.notification.urgency);
+                let (size_bytes, urgency) = (record.size_bytes, record.notification.urgency);
+                let frame = Outgoing::record(route.session, record.position, parked_upto, record);
+                self.outbox(route.node).push(frame, size_bytes, urgency);
             }
             Output::Poke(route, parked_upto) => {
-                let frame = shared::link::poke(route.session, parked_upto);
+                let frame = Outgoing::poke(route.session, parked_upto);
                 self.outbox(route.node).push(frame, 0, Urgency::Normal);
             }
             Output::Resume(route) => {
-                self.outbox(route.node).push(shared::link::resume(route.session), 0, Urgency::Normal);
+                self.outbox(route.node).push(Outgoing::resume(route.session), 0, Urgency::Normal);
             }
             Output::Park(run) => {
                 self.spans.parking(&run);
@@ -284,7 +292,7 @@ impl Worker {
 
     fn record_ended(&mut self, record: &Record, end: End) {
         let now = self.desk.clock.now();
-        metrics::ended(end, Some(now.since(record.notification.time)));
+        self.metrics.ended(end, now.since(record.notification.time));
         self.assignment.intake.ended(1, record.size_bytes);
         match end {
             // Its copy on another topic says where it stood.

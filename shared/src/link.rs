@@ -1,6 +1,8 @@
 //! The wire between director and distributor ([`wire`], generated from `proto/link.proto`) and its translation into the
 //! vocabulary.
 
+pub mod outgoing;
+
 use subtle::ConstantTimeEq as _;
 use tonic::metadata::errors::InvalidMetadataValue;
 

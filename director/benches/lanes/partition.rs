@@ -26,7 +26,7 @@ pub(crate) fn session_of(recipient: u64) -> Route {
 /// The record of a fetched one.
 pub(crate) fn deliverable(fetched: Fetched, ticket: Ticket) -> Arc<Record> {
     let Routed::Deliver(record) = route(fetched, ticket, SOURCE) else { panic!("not deliverable") };
-    Arc::from(record)
+    record
 }
 
 /// The `number`-th record, for one of `recipients` who take turns.
@@ -87,10 +87,11 @@ impl Partition {
         self.forwarded.push_back((*route, record.position.offset));
     }
 
-    /// The oldest in flight is acknowledged, which ends it.
+    /// The oldest in flight is acknowledged, and with the proof that nobody was left out it ends.
     pub(crate) fn acknowledge(&mut self) {
         let Some((route, offset)) = self.forwarded.pop_front() else { return };
         let mut outputs = self.step(Input::Verdict(route, offset, Verdict::Acknowledged));
+        self.lanes.step(Input::Proved(offset), self.now, &mut outputs);
         let ended = outputs.drain(..).filter(|output| matches!(output, Output::Ended(_, End::Acknowledged)));
         assert_eq!(ended.count(), 1);
         self.outputs = outputs;

@@ -14,6 +14,7 @@ use prost::Message as _;
 use shared::clock::Timestamp;
 use shared::delivery::Verdict;
 use shared::group::offsets::Tracker;
+use shared::link::outgoing::{Batch, Outgoing};
 use shared::link::{self, wire};
 use shared::log::Fetched;
 use shared::position::Epoch;
@@ -22,12 +23,15 @@ use shared::record::outcomes::{self, Outcome};
 use super::partition::{deliverable, session_of};
 use super::{BATCH, sample};
 
+/// They take turns, so that their routes are known after the first round.
+const PEOPLE: u64 = 10_000;
+
 /// Everything that a worker keeps, and what a node would answer.
 struct Way {
     lanes: Lanes,
     tracker: Tracker,
     now: Instant,
-    frames: Vec<wire::Frame>,
+    frames: Vec<Outgoing<Record>>,
     stream: BytesMut,
     outcomes: Vec<Outcome>,
     key: Bytes,
@@ -52,52 +56,57 @@ impl Way {
         let mut outputs = Vec::new();
         for fetched in batch {
             let ticket = self.tracker.take(fetched.offset).unwrap();
-            let offset = fetched.offset;
+            let person = fetched.offset % PEOPLE;
             self.lanes.step(Input::Taken(deliverable(fetched, ticket)), self.now, &mut outputs);
             for output in outputs.drain(..) {
-                let Output::Lookup(recipient) = output else { panic!("{output:?}") };
-                questions.push_back((recipient, offset));
+                match output {
+                    Output::Lookup(recipient) => questions.push_back((recipient, person)),
+                    output => self.frames.push(frame(output)),
+                }
             }
         }
-        for (recipient, number) in questions {
-            let routes = Some(vec![session_of(number)]);
+        for (recipient, person) in questions {
+            let routes = Some(vec![session_of(person)]);
             self.lanes.step(Input::Routed(recipient, routes), self.now, &mut outputs);
-            for output in outputs.drain(..) {
-                let Output::Forward { route, record, parked_upto } = output else { panic!("{output:?}") };
-                let Record { position, notification, .. } = &*record;
-                self.frames.push(link::record(route.session, *position, parked_upto, notification));
-            }
+            self.frames.extend(outputs.drain(..).map(frame));
         }
         self.stream.clear();
-        let frames = std::mem::take(&mut self.frames);
-        wire::ToNode { frames }.encode(&mut self.stream).unwrap();
+        Batch(std::mem::take(&mut self.frames)).encode(&mut self.stream).unwrap();
     }
 
     /// The bytes of the verdicts, to the record on `outcomes` and the commit.
     fn back(&mut self, verdicts: Bytes) {
-        let mut outputs = Vec::new();
+        let (mut outputs, mut upto) = (Vec::new(), 0);
         for frame in wire::ToDirector::decode(verdicts).unwrap().verdicts {
             let (session, position, verdict) = link::read_verdict(frame).unwrap();
             let route = session_of(session.0);
             self.lanes.step(Input::Verdict(route, position.offset, verdict), self.now, &mut outputs);
-            for output in outputs.drain(..) {
-                let Output::Ended(record, end) = output else { panic!("{output:?}") };
-                let (offset, id) = (record.position.offset, record.notification.id.clone());
-                let time = Timestamp::from_millis(1_763_700_000_000);
-                self.outcomes.push(Outcome { offset, id, end, time });
-                black_box(self.tracker.finish(record.ticket));
-            }
+            upto = position.offset;
+        }
+        self.lanes.step(Input::Proved(upto), self.now, &mut outputs);
+        for output in outputs {
+            let Output::Ended(record, end) = output else { panic!("{output:?}") };
+            let (offset, id) = (record.position.offset, record.notification.id.clone());
+            let time = Timestamp::from_millis(1_763_700_000_000);
+            self.outcomes.push(Outcome { offset, id, end, time });
+            black_box(self.tracker.finish(record.ticket));
         }
         black_box(outcomes::encode(self.key.clone(), Epoch(1), sample::PARTITION, &self.outcomes));
         self.outcomes.clear();
     }
 }
 
+fn frame(output: Output) -> Outgoing<Record> {
+    let Output::Forward { route, record, parked_upto } = output else { panic!("{output:?}") };
+    Outgoing::record(route.session, record.position, parked_upto, record)
+}
+
 fn fetched(first: u64) -> (Vec<Fetched>, Bytes) {
     let numbers = first..first + BATCH;
-    let fetched = |number| sample::fetched(&sample::notification(sample::recipient(number), number), number);
-    let verdict =
-        |number| link::verdict(session_of(number).session, sample::position(number), &Verdict::Acknowledged);
+    let person = |number| sample::recipient(number % PEOPLE);
+    let fetched = |number| sample::fetched(&sample::notification(person(number), number), number);
+    let session = |number| session_of(number % PEOPLE).session;
+    let verdict = |number| link::verdict(session(number), sample::position(number), &Verdict::Acknowledged);
     let verdicts = wire::ToDirector { verdicts: numbers.clone().map(verdict).collect() };
     (numbers.map(fetched).collect(), verdicts.encode_to_vec().into())
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use futures_util::StreamExt as _;
 use shared::config::Secret;
 use shared::delivery::NodeId;
+use shared::link::outgoing::{self, Batch};
 use shared::link::{read_verdict, show_secret, wire};
 use shared::position::PartitionId;
 use tokio::sync::mpsc;
@@ -12,10 +13,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::errors::InvalidMetadataValue;
 use tonic::transport::Endpoint;
-use tonic::{Request, Streaming};
+use tonic::{Request, Status, Streaming};
 
 use super::{Forwarder, Inbound, StreamId};
 use crate::config::LinkSettings;
+use crate::routing::Record;
 
 /// HTTP/2 flow-control window for verdicts, in bytes: some 30,000 of them may be on their way.
 const WINDOW_BYTES: u32 = 1024 * 1024;
@@ -37,7 +39,7 @@ pub(super) enum ConnectError {
     Secret(#[from] InvalidMetadataValue),
     /// The node refused the stream.
     #[error("the node refused the stream")]
-    Refused(#[from] Box<tonic::Status>),
+    Refused(#[from] Box<Status>),
 }
 
 /// Opens a stream that carries what comes from `batches` until `ended`, showing the node `secret`.
@@ -45,7 +47,7 @@ pub(super) async fn connect(
     address: &str,
     settings: &LinkSettings,
     secret: &Secret,
-    batches: mpsc::Receiver<wire::ToNode>,
+    batches: mpsc::Receiver<Batch<Record>>,
     ended: CancellationToken,
 ) -> Result<Streaming<wire::ToDirector>, ConnectError> {
     let channel = Endpoint::from_shared(format!("http://{address}"))?
@@ -58,11 +60,9 @@ pub(super) async fn connect(
         .initial_connection_window_size(WINDOW_BYTES)
         .connect()
         .await?;
-    let mut client = wire::link_client::LinkClient::new(channel);
     let mut request = Request::new(ReceiverStream::new(batches).take_until(ended.cancelled_owned()));
     show_secret(&mut request, secret)?;
-    let response = client.deliver(request).await.map_err(Box::new)?;
-    Ok(response.into_inner())
+    Ok(outgoing::deliver(channel, request).await.map_err(Box::new)?)
 }
 
 /// Hands verdicts to the workers of their partitions until the stream ends.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use shared::delivery::{Rejection, SessionId};
-use shared::outcome::ParkReason;
+use shared::outcome::{End, ParkReason};
 use shared::registry::Route;
 use smallvec::SmallVec;
 
@@ -42,6 +42,18 @@ impl Answer {
     }
 }
 
+/// Whether a record was sent to every session that had registered before it was taken. Before that is known it does not
+/// end, see [`super::known`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// The news that decide it are not heard yet.
+    Due,
+    /// It may not have been: the registry is to be asked.
+    Owed,
+    /// It was, or will be before anything behind it.
+    Given,
+}
+
 /// A record in the lane.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -50,15 +62,22 @@ pub(super) struct Entry {
     pub(super) refused: Option<Rejection>,
     /// Why it turned the lane to parking, if it did.
     pub(super) cause: Option<ParkReason>,
+    pub(super) proof: Proof,
+    /// How a client ended it; it stays for want of a proof.
+    pub(super) end: Option<End>,
 }
 
 impl Entry {
     pub(super) fn new(record: Arc<Record>) -> Self {
-        Self { record, asks: SmallVec::new(), refused: None, cause: None }
+        Self { record, asks: SmallVec::new(), refused: None, cause: None, proof: Proof::Due, end: None }
     }
 
+    /// Whether something is to be waited for before it is parked: a verdict, or the proof that lets it end.
     pub(super) fn is_awaited(&self) -> bool {
-        self.asks.iter().any(|ask| ask.answer == Answer::Awaited)
+        match self.end {
+            Some(_) => self.proof == Proof::Due,
+            None => self.asks.iter().any(|ask| ask.answer == Answer::Awaited),
+        }
     }
 
     pub(super) fn ask(&mut self, session: SessionId) -> Option<&mut Ask> {
@@ -77,8 +96,11 @@ impl Entry {
         }
     }
 
-    /// Waits for no session any more; `answer` says why.
+    /// Waits for no session and no proof any more; `answer` says why.
     pub(super) fn stop_waiting(&mut self, answer: Answer) {
+        if self.end.is_some() {
+            self.proof = Proof::Owed;
+        }
         for ask in self.asks.iter_mut().filter(|ask| ask.answer == Answer::Awaited) {
             ask.answer = answer;
         }

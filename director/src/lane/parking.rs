@@ -4,13 +4,17 @@
 //! copy is never durable without those before it; that is why the next run waits for this one's answer. A session that
 //! found a later copy stored without an earlier one would send it, and the earlier one would be below its cursor for ever.
 
+use std::time::Instant;
+
+use shared::delivery::NodeId;
 use shared::outcome::{DeadReason, End, ParkReason};
 use shared::recipient::Recipient;
 use shared::registry::Route;
 
-use super::entry::{Answer, Entry, Peer};
+use super::entry::{Answer, Entry, Peer, Proof};
+use super::shares::Load;
 use super::single::{Lane, Phase};
-use super::{Output, Run, Turn};
+use super::{Lanes, Output, Run, Turn};
 
 /// How far the parking of a lane has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +40,26 @@ impl Parking {
     }
 }
 
+impl Lanes {
+    /// Lets the lane, which is about to send to `node`, give way if it is above a share, and answers whether it did.
+    pub(super) fn relieve(
+        &mut self,
+        recipient: &Recipient,
+        node: Option<NodeId>,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let Some(lane) = self.lanes.get(recipient).filter(|lane| !lane.has_given_way()) else { return false };
+        let load = Load { node: node.or(lane.load().node), ..lane.load() };
+        let Some(sharer) = self.shares.excess(&recipient.tenant, load, self.lanes.len()) else {
+            return false;
+        };
+        out.push(Output::GaveWay(sharer));
+        self.with(recipient, now, out, Lane::give_way);
+        true
+    }
+}
+
 impl Lane {
     /// How many records from the head on are on their way to `parked`.
     pub(super) fn appending(&self) -> usize {
@@ -53,6 +77,11 @@ impl Lane {
         let connected = self.peers.iter().any(Peer::is_behind);
         let usual = if connected { ParkReason::Spilled } else { ParkReason::Offline };
         if let Some(entry) = self.entries.iter_mut().find(|entry| !entry.is_awaited()) {
+            // What was believed was wrong, or may have been.
+            let asks = entry.proof != Proof::Given && (entry.end.is_some() || !connected);
+            if cause.is_none() && asks {
+                return self.look_up(turn);
+            }
             entry.cause = cause.or(Some(usual));
             self.phase = Phase::Parking(Parking::default());
             self.park_head(turn);

@@ -8,13 +8,14 @@ use std::time::Instant;
 use shared::delivery::{NodeId, SessionId, Verdict};
 use shared::notification::Urgency;
 use shared::outcome::{DeadReason, End, ParkReason};
-use shared::recipient::Recipient;
 use shared::registry::Route;
 use smallvec::SmallVec;
 
-use super::entry::{Answer, Entry, Pace, Peer};
+use super::entry::{Answer, Entry, Pace, Peer, Proof};
+use super::known::Worth;
 use super::parking::Parking;
 use super::patience::{Blame, Failures};
+use super::proof::Wanted;
 use super::shares::{Load, Weight};
 use super::{Output, Turn};
 use crate::routing::Record;
@@ -42,6 +43,10 @@ pub(super) struct Lane {
     pub(super) parked_upto: u64,
     pub(super) has_parked: bool,
     lookup_outstanding: bool,
+    /// The last record that was there when the registry was asked.
+    asked_upto: u64,
+    /// How many of its entries only wait for their proof.
+    pub(super) held: usize,
     failures: Failures,
     /// Of its entries, in bytes.
     bytes: usize,
@@ -58,6 +63,8 @@ impl Lane {
             parked_upto,
             has_parked: false,
             lookup_outstanding: false,
+            asked_upto: 0,
+            held: 0,
             failures: Failures::default(),
             bytes: 0,
             urgent: 0,
@@ -83,7 +90,8 @@ impl Lane {
 
     /// Takes the record at `index` out, for whatever end.
     pub(super) fn remove(&mut self, index: usize) -> Option<Arc<Record>> {
-        let record = self.entries.remove(index)?.record;
+        let Entry { record, end, .. } = self.entries.remove(index)?;
+        self.held -= usize::from(end.is_some());
         self.bytes -= record.size_bytes;
         self.urgent -= usize::from(record.notification.urgency == Urgency::High);
         Some(record)
@@ -113,22 +121,26 @@ impl Lane {
             }
     }
 
-    pub(super) fn take(&mut self, record: Arc<Record>, turn: &mut Turn<'_>) {
-        let recipient = record.notification.recipient.clone();
+    /// Takes a record, and answers what is wanted for it.
+    pub(super) fn take(&mut self, record: Arc<Record>, turn: &mut Turn<'_>) -> Wanted {
         self.bytes += record.size_bytes;
         self.urgent += usize::from(record.notification.urgency == Urgency::High);
         self.entries.push_back(Entry::new(record));
         match self.phase {
-            Phase::Forwarding => self.look_up(&recipient, turn),
+            Phase::Forwarding => return Wanted::Routes,
+            Phase::Looking | Phase::Waiting(_) => return Wanted::Proof,
             Phase::Parking(_) => self.park_head(turn),
-            Phase::Looking | Phase::Waiting(_) => {}
         }
+        Wanted::Nothing
     }
 
-    fn look_up(&mut self, recipient: &Recipient, turn: &mut Turn<'_>) {
+    /// Asks the registry; nothing is sent before it answers.
+    pub(super) fn look_up(&mut self, turn: &mut Turn<'_>) {
+        let Some((head, last)) = self.entries.front().zip(self.entries.back()) else { return };
         self.phase = Phase::Looking;
         if !std::mem::replace(&mut self.lookup_outstanding, true) {
-            turn.out.push(Output::Lookup(recipient.clone()));
+            self.asked_upto = last.record.position.offset;
+            turn.out.push(Output::Lookup(head.record.notification.recipient.clone()));
         }
     }
 
@@ -137,12 +149,26 @@ impl Lane {
         self.lookup_outstanding = false;
     }
 
-    /// The registry knows these routes.
-    pub(super) fn routed(&mut self, routes: &[Route], turn: &mut Turn<'_>) {
+    /// The registry knows these routes; `worth` says whether it may know more by now.
+    pub(super) fn routed(&mut self, routes: &[Route], worth: Worth, turn: &mut Turn<'_>) {
         self.answered();
         if self.phase != Phase::Looking {
             return;
         }
+        for entry in &mut self.entries {
+            if entry.record.position.offset <= self.asked_upto {
+                entry.proof = Proof::Given;
+            } else if worth == Worth::Outdated {
+                entry.proof = Proof::Owed;
+            }
+        }
+        self.follow(routes, turn);
+        if self.phase == Phase::Forwarding && self.entries.iter().any(|entry| entry.proof == Proof::Owed) {
+            self.look_up(turn);
+        }
+    }
+
+    pub(super) fn follow(&mut self, routes: &[Route], turn: &mut Turn<'_>) {
         self.phase = Phase::Forwarding;
         for peer in self.peers.iter_mut().filter(|peer| !peer.is_behind()) {
             peer.pace = if routes.contains(&peer.route) { Pace::Following } else { Pace::Absent };
@@ -173,9 +199,9 @@ impl Lane {
     }
 
     /// A retry that was waited for is due; the lane may have other things to do by now.
-    pub(super) fn retry(&mut self, recipient: &Recipient, turn: &mut Turn<'_>) {
+    pub(super) fn retry(&mut self, turn: &mut Turn<'_>) {
         if matches!(self.phase, Phase::Waiting(until) if until <= turn.now) {
-            self.look_up(recipient, turn);
+            self.look_up(turn);
         }
     }
 
@@ -213,9 +239,19 @@ impl Lane {
         self.settle(turn);
     }
 
-    /// Takes the record at `index` out as acknowledged or expired: proof that its recipient can be reached.
+    /// Takes the record at `index` out as acknowledged or expired: its recipient can be reached. One without its proof
+    /// stays until it has that.
     fn end(&mut self, index: usize, end: End, turn: &mut Turn<'_>) {
         self.failures = Failures::default();
+        let entry = &mut self.entries[index];
+        if entry.proof != Proof::Given {
+            self.held += usize::from(entry.end.is_none());
+            entry.end.get_or_insert(end);
+            if entry.proof == Proof::Owed {
+                self.settle(turn);
+            }
+            return;
+        }
         if let Some(record) = self.remove(index) {
             turn.out.push(Output::Ended(record, end));
         }
@@ -232,7 +268,7 @@ impl Lane {
             entry.asks.retain(|ask| !lost.contains(&ask.session));
         }
         match self.phase {
-            Phase::Forwarding | Phase::Looking if !self.entries.is_empty() => {
+            Phase::Forwarding | Phase::Looking if self.entries.len() > self.held => {
                 self.fail(ParkReason::Exhausted, Blame::Node(node), turn);
             }
             Phase::Forwarding | Phase::Looking | Phase::Waiting(_) => {}
@@ -283,8 +319,9 @@ impl Lane {
         self.resume(turn);
         if self.phase == Phase::Forwarding {
             self.send(turn);
-            self.park_stranded(None, turn);
         }
+        self.end_proved(turn);
+        self.park_stranded(None, turn);
         self.park_head(turn);
     }
 
@@ -293,7 +330,7 @@ impl Lane {
         while index < self.entries.len() {
             let entry = &self.entries[index];
             match entry.refused {
-                Some(rejection) if !entry.is_awaited() => {
+                Some(rejection) if !entry.is_awaited() && entry.end.is_none() => {
                     if let Some(record) = self.remove(index) {
                         turn.out.push(Output::Bury(record, DeadReason::Rejected(rejection)));
                     }
@@ -305,7 +342,7 @@ impl Lane {
 
     /// A session that spilled is resumed when nothing it was sent is left in the lane. Earlier would be wrong: it would
     /// take a later record while one that it spilled may yet be parked below no `parked_upto` that it was told.
-    fn resume(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn resume(&mut self, turn: &mut Turn<'_>) {
         for peer in self.peers.iter_mut().filter(|peer| peer.is_behind()) {
             if !self.entries.iter().any(|entry| entry.is_open_at(peer.route.session)) {
                 *peer = Peer { route: peer.route, pace: Pace::Following, sent: None };

@@ -1,6 +1,8 @@
 //! Lanes among scripted sessions, streams, a registry and a log, interleaved at random; `proptest` prints the seed of a
 //! failure. What is judged is in [`world`].
 
+mod news;
+mod settings;
 mod world;
 
 use std::collections::HashMap;
@@ -10,20 +12,24 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::*;
-use world::{Frame, Pick, Session, World, route};
+use settings::Pick;
+use world::{Frame, Session, World, route};
+
+/// Kinds of steps of the world.
+const STEPS: u8 = 35;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn lanes_keep_their_invariants_in_every_interleaving(seed: u64, steps in 50..600) {
         let mut random = StdRng::seed_from_u64(seed);
-        let mut world = World::new();
+        let mut world = World::remembering(random.random_range(0..4));
         for _ in 0..steps {
-            world.step(random.random_range(0..30), Pick(random.random_range(0..1 << 20)), true);
+            world.step(random.random_range(0..STEPS), Pick(random.random_range(0..1 << 20)), true);
         }
         for _ in 0..40_000 {
             if world.is_quiet() { break }
-            world.step(random.random_range(0..30), Pick(random.random_range(0..1 << 20)), false);
+            world.step(random.random_range(0..STEPS), Pick(random.random_range(0..1 << 20)), false);
         }
         prop_assert!(world.is_quiet(), "stranded: {:?}", world.lanes);
         prop_assert!(world.unlooked.is_empty(), "parked and not looked for: {:?}", world.unlooked);
@@ -31,6 +37,30 @@ proptest! {
         prop_assert_eq!(world.lanes.shares.total(), Default::default());
         let last = world.records.last_key_value().map_or(0, |(offset, _)| offset + 1);
         prop_assert_eq!(world.tracker.commit(), last);
+    }
+}
+
+/// Nothing fails here but that devices come while routes are remembered and questions are under way.
+const QUIET_STEPS: [u8; 16] = [TAKE, CONNECT, 10, 11, 12, 14, 15, 18, 19, 20, 22, 25, 26, 30, 32, 33];
+const TAKE: u8 = 0;
+const CONNECT: u8 = 6;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn no_device_is_left_out_of_what_was_taken_after_it_registered(seed: u64, steps in 50..400) {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut world = World::remembering(4);
+        world.connect(0);
+        for step in 0..40_000 {
+            let choice = QUIET_STEPS[random.random_range(0..QUIET_STEPS.len())];
+            let comes = choice == TAKE || (choice == CONNECT && random.random_range(0..4) == 0);
+            if step < steps || !comes {
+                world.step(choice, Pick(random.random_range(0..1 << 20)), comes);
+            }
+            if step > steps && world.is_quiet() { break }
+        }
+        prop_assert!(world.is_quiet(), "stranded: {:?}", world.lanes);
     }
 }
 
@@ -135,4 +165,57 @@ fn no_verdict_in_time_parks_the_record_and_what_is_behind_it() {
     world.feed(Input::Tick);
     assert_eq!(world.parks, [[0]]);
     assert!(world.sessions[0].registered, "silence removes no route");
+}
+
+/// A second device registers after the routes of the first were learnt.
+fn world_that_knows_one_device() -> World {
+    let mut world = World::remembering(2);
+    world.connect(0);
+    world.told = 1;
+    world.take(0);
+    let recipient = world.lookups.remove(0);
+    world.feed(Input::Routed(recipient, Some(vec![route(0)])));
+    world.feed(Input::Verdict(route(0), 0, Verdict::Acknowledged));
+    assert_eq!(world.ended.len(), 1, "the registry itself has said that there is nobody else");
+    world
+}
+
+#[test]
+fn what_is_remembered_serves_at_once_and_ends_with_its_proof() {
+    let mut world = world_that_knows_one_device();
+    world.take(0);
+    assert!(world.lookups.is_empty() && world.sessions[0].inbound.len() == 2);
+    let offset = world.records.keys().copied().max().unwrap_or_default();
+    world.feed(Input::Verdict(route(0), offset, Verdict::Acknowledged));
+    assert_eq!(world.ended.len(), 1, "not before it is known that there is nobody else");
+    (0..3).for_each(|_ask_say_hear| world.hear_news(false));
+    assert_eq!(world.ended.get(&offset), Some(&Some(End::Acknowledged)));
+}
+
+#[test]
+fn a_second_device_is_sent_what_was_taken_after_it_registered_though_the_first_was_quicker() {
+    let mut world = world_that_knows_one_device();
+    world.connect(0);
+    world.take(0);
+    let offset = world.records.keys().copied().max().unwrap_or_default();
+    world.feed(Input::Verdict(route(0), offset, Verdict::Acknowledged));
+    (0..3).for_each(|_ask_say_hear| world.hear_news(false));
+    assert!(!world.ended.contains_key(&offset));
+    let recipient = world.lookups.remove(0);
+    world.feed(Input::Routed(recipient, Some(vec![route(0), route(1)])));
+    assert!(world.sent.contains(&(1, offset)));
+    assert_eq!(world.ended.get(&offset), Some(&Some(End::Acknowledged)));
+}
+
+#[test]
+fn a_registry_that_cannot_prove_anything_has_what_was_acknowledged_parked_for_others() {
+    let mut world = world_that_knows_one_device();
+    world.take(0);
+    let offset = world.records.keys().copied().max().unwrap_or_default();
+    world.feed(Input::Verdict(route(0), offset, Verdict::Acknowledged));
+    world.hear_news(false);
+    world.hear_news(true);
+    let recipient = world.lookups.remove(0);
+    world.feed(Input::Away(recipient));
+    assert_eq!(world.parks, [[offset]]);
 }

@@ -7,7 +7,7 @@ use shared::delivery::NodeId;
 use shared::group::offsets::Ticket;
 use shared::log::Placed;
 use shared::log::outlet::Taken;
-use shared::outcome::{DeadReason, End};
+use shared::outcome::DeadReason;
 use shared::recipient::Recipient;
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ use super::endings::{Ending, Haste};
 use super::outbox::Way;
 use crate::forward::{Link, Unreachable};
 use crate::lane::{Input, Run};
-use crate::lookups::Answer;
+use crate::lookups::{Answer, Heard};
 use crate::metrics;
 use crate::routing::Undeliverable;
 
@@ -36,6 +36,7 @@ pub(super) struct Busy {
     parking: bool,
     burying: bool,
     unregistering: bool,
+    hearing: bool,
 }
 
 /// A call that came back.
@@ -46,6 +47,8 @@ pub(super) enum Done {
     Buried(Vec<Undeliverable>),
     Told(Vec<Ticket>),
     Unregistered,
+    /// News, as they stood when the record at this offset had been taken.
+    Heard(u64, Heard),
     Flushed(NodeId, Option<Link>),
 }
 
@@ -94,8 +97,27 @@ impl Worker {
             };
             self.calls.push(call.boxed());
         }
+        if !self.busy.hearing
+            && let Some(upto) = self.lanes.unproved()
+        {
+            self.busy.hearing = true;
+            let (lookups, round) = (Arc::clone(&self.desk.lookups), self.heard);
+            self.calls.push(async move { Done::Heard(upto, lookups.news(round).await) }.boxed());
+        }
         self.tell_outcomes(haste);
         self.flush();
+    }
+
+    fn heard(&mut self, upto: u64, heard: Heard) {
+        match heard {
+            Heard::News(news, round) => {
+                self.heard = round;
+                news.into_iter().for_each(|news| self.step(Input::Entered(news)));
+                self.step(Input::Proved(upto));
+            }
+            Heard::Failed => {}
+            Heard::Away => self.step(Input::Unprovable),
+        }
     }
 
     fn tell_outcomes(&mut self, haste: Haste) {
@@ -197,7 +219,7 @@ impl Worker {
                 self.busy.burying = false;
                 for record in records {
                     metrics::dead_lettered(&record.letter.reason);
-                    metrics::ended(End::DeadLettered, None);
+                    metrics::dead_letter_ended();
                     self.assignment.intake.ended(1, record.size_bytes);
                     self.buried(&record);
                     self.step(Input::Buried(record.letter.position.offset));
@@ -208,6 +230,10 @@ impl Worker {
                 tickets.into_iter().for_each(|ticket| self.finish(ticket));
             }
             Done::Unregistered => self.busy.unregistering = false,
+            Done::Heard(upto, heard) => {
+                self.busy.hearing = false;
+                self.heard(upto, heard);
+            }
             Done::Flushed(node, link) => {
                 let way = self.outboxes.get_mut(&node).map(|outbox| outbox.flushed(link));
                 if way == Some(Way::Lost) {

@@ -6,12 +6,16 @@
 use std::collections::{HashMap, VecDeque};
 
 use shared::delivery::SessionId;
-use shared::link::wire;
+use shared::link::outgoing::{Batch, Outgoing};
 use shared::notification::Urgency;
 
 use crate::config::{FairnessSettings, LinkSettings};
 use crate::forward::{Link, StreamId};
 use crate::ranked::Ranked;
+use crate::routing::Record;
+
+/// A frame on its way.
+type Frame = Outgoing<Record>;
 
 /// What a frame weighs beyond its record, in bytes.
 const FRAME_BYTES: usize = 128;
@@ -31,13 +35,34 @@ pub(super) struct Outbox {
 /// The frames of one session.
 #[derive(Default)]
 struct Waiting {
-    frames: VecDeque<(wire::Frame, usize, Urgency)>,
+    /// Most have one.
+    first: Option<Weighed>,
+    rest: VecDeque<Weighed>,
     /// How many of them are of urgency high.
     urgent: usize,
     turn: u64,
 }
 
+/// A frame, its size in bytes, and its urgency.
+type Weighed = (Frame, usize, Urgency);
+
 impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    fn push(&mut self, frame: Weighed) {
+        if self.first.is_none() {
+            self.first = Some(frame);
+        } else {
+            self.rest.push_back(frame);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Weighed> {
+        std::mem::replace(&mut self.first, self.rest.pop_front())
+    }
+
     fn urgency(&self) -> Urgency {
         if self.urgent > 0 { Urgency::High } else { Urgency::Normal }
     }
@@ -72,12 +97,12 @@ impl Outbox {
         }
     }
 
-    pub(super) fn push(&mut self, frame: wire::Frame, size_bytes: usize, urgency: Urgency) {
-        let session = SessionId(frame.session);
+    pub(super) fn push(&mut self, frame: Frame, size_bytes: usize, urgency: Urgency) {
+        let session = frame.session();
         let waiting = self.sessions.entry(session).or_default();
         let is_urgent = urgency == Urgency::High;
-        let moves_up = waiting.frames.is_empty() || (is_urgent && waiting.urgent == 0);
-        waiting.frames.push_back((frame, size_bytes + FRAME_BYTES, urgency));
+        let moves_up = waiting.is_empty() || (is_urgent && waiting.urgent == 0);
+        waiting.push((frame, size_bytes + FRAME_BYTES, urgency));
         waiting.urgent += usize::from(is_urgent);
         if moves_up {
             self.line_up(session);
@@ -107,17 +132,17 @@ impl Outbox {
     }
 
     /// The next batch and the stream to send it on (`None`: to be opened), when one is to be handed over now.
-    pub(super) fn start_flush(&mut self, settings: &LinkSettings) -> Option<(Option<Link>, wire::ToNode)> {
+    pub(super) fn start_flush(&mut self, settings: &LinkSettings) -> Option<(Option<Link>, Batch<Record>)> {
         if self.is_empty() || self.flush != Flush::Idle {
             return None;
         }
         let frames = self.batch(settings.batch_frames, settings.batch_bytes);
         self.flush = Flush::Outstanding;
-        Some((self.link.clone(), wire::ToNode { frames }))
+        Some((self.link.clone(), Batch(frames)))
     }
 
     /// Frames of the sessions whose turn it is. The last session may carry it past `limit_bytes` by one frame.
-    fn batch(&mut self, limit_frames: usize, limit_bytes: usize) -> Vec<wire::Frame> {
+    fn batch(&mut self, limit_frames: usize, limit_bytes: usize) -> Vec<Frame> {
         let (mut frames, mut bytes) = (Vec::new(), 0);
         while frames.len() < limit_frames && bytes < limit_bytes {
             let Some((session, turn)) = self.turns.pop() else { break };
@@ -128,12 +153,12 @@ impl Outbox {
                 if bytes >= limit_bytes {
                     break;
                 }
-                let Some((frame, size_bytes, urgency)) = waiting.frames.pop_front() else { break };
+                let Some((frame, size_bytes, urgency)) = waiting.pop() else { break };
                 waiting.urgent -= usize::from(urgency == Urgency::High);
                 bytes += size_bytes;
                 frames.push(frame);
             }
-            if waiting.frames.is_empty() {
+            if waiting.is_empty() {
                 self.sessions.remove(&session);
             } else {
                 self.line_up(session);
@@ -172,23 +197,20 @@ mod tests {
         let fairness = FairnessSettings { session_frames: 2, urgent_turns: 4, ..FairnessSettings::default() };
         let mut outbox = Outbox::new(&fairness);
         for number in 0..5 {
-            outbox.push(shared::link::poke(SessionId(1), number), 100, Urgency::Normal);
+            outbox.push(Outgoing::poke(SessionId(1), number), 100, Urgency::Normal);
         }
         outbox
     }
 
-    fn sent(frames: Vec<wire::Frame>) -> Vec<(u64, u64)> {
-        let number = |frame: &wire::Frame| match &frame.body {
-            Some(wire::frame::Body::Poke(poke)) => poke.parked_upto,
-            _ => u64::MAX,
-        };
-        frames.iter().map(|frame| (frame.session, number(frame))).collect()
+    fn sent(frames: Vec<Frame>) -> Vec<(u64, u64)> {
+        let number = |frame: &Frame| frame.parked_upto().unwrap_or(u64::MAX);
+        frames.iter().map(|frame| (frame.session().0, number(frame))).collect()
     }
 
     #[test]
     fn sessions_take_turns_and_keep_their_order() {
         let mut outbox = outbox();
-        outbox.push(shared::link::poke(SessionId(2), 7), 100, Urgency::Normal);
+        outbox.push(Outgoing::poke(SessionId(2), 7), 100, Urgency::Normal);
         assert_eq!(sent(outbox.batch(4, 1 << 20)), [(1, 0), (1, 1), (2, 7), (1, 2)]);
         assert_eq!(sent(outbox.batch(4, 1 << 20)), [(1, 3), (1, 4)]);
         assert!(outbox.is_empty() && outbox.turns.is_empty());
@@ -197,8 +219,8 @@ mod tests {
     #[test]
     fn what_is_urgent_waits_only_for_what_must_come_before_it() {
         let mut outbox = outbox();
-        outbox.push(shared::link::poke(SessionId(2), 7), 100, Urgency::Normal);
-        outbox.push(shared::link::poke(SessionId(2), 8), 100, Urgency::High);
+        outbox.push(Outgoing::poke(SessionId(2), 7), 100, Urgency::Normal);
+        outbox.push(Outgoing::poke(SessionId(2), 8), 100, Urgency::High);
         assert_eq!(sent(outbox.batch(3, 1 << 20)), [(2, 7), (2, 8), (1, 0)]);
     }
 

@@ -1,6 +1,7 @@
 //! The calls that a worker has under way beside its steps: `director/src/worker/calls.rs`, step by step.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use postrider_director::lane::{Input, Run};
 use postrider_director::routing::Undeliverable;
@@ -17,6 +18,10 @@ const ASKING: usize = 0;
 const PARKING: usize = 1;
 const BURYING: usize = 2;
 const UNREGISTERING: usize = 3;
+const HEARING: usize = 4;
+
+/// The shortest pause before a question for news, in milliseconds.
+const NEWS_MS: u64 = 20;
 
 impl World {
     /// Starts every call that has something to do and is not under way.
@@ -28,7 +33,32 @@ impl World {
         self.park(worker);
         self.bury(worker);
         self.unregister(worker);
+        self.hear_news(worker);
         self.flush(worker);
+    }
+
+    fn hear_news(&mut self, worker: usize) {
+        let unproved = self.workers[worker].lanes.as_mut().and_then(|lanes| lanes.unproved());
+        let Some(upto) = unproved.filter(|_| self.begins(worker, HEARING, 1)) else { return };
+        let (pause, at) = (self.random_ms(NEWS_MS), self.worker_at(worker));
+        self.after(pause, at, move |world| {
+            let mark = world.workers[worker].heard.clone();
+            let read = move |world: &mut World| world.ask_registry(world.registry.entered(&mark)).ok();
+            world.call(at, Engine::Registry, read, move |world, answer| {
+                world.workers[worker].busy[HEARING] = false;
+                match answer.flatten() {
+                    Some((news, mark)) => {
+                        world.workers[worker].heard = mark;
+                        world.step_lanes(worker, Input::Entered(Arc::new(news)));
+                        world.step_lanes(worker, Input::Proved(upto));
+                    }
+                    // One that failed several times in a row is not even asked for a while.
+                    None if world.chance(40) => world.step_lanes(worker, Input::Unprovable),
+                    None => {}
+                }
+                world.start_calls(worker);
+            });
+        });
     }
 
     /// Whether a call of this kind begins now.

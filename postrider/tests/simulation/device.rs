@@ -37,7 +37,7 @@ pub(crate) struct Device {
     /// Everything below was processed, but for `again`.
     pub(crate) next: u64,
     /// Wanted again later.
-    again: BTreeSet<u64>,
+    pub(crate) again: BTreeSet<u64>,
     pub(crate) processed: BTreeSet<u64>,
     pub(crate) connection: Option<usize>,
     pub(crate) online: bool,

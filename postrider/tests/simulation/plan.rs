@@ -19,6 +19,8 @@ use super::judge::Kind;
 pub(crate) struct Settings {
     pub(crate) in_flight: usize,
     pub(crate) parked_memory: usize,
+    /// Of how many recipients the routes are remembered.
+    pub(crate) remembered: usize,
     pub(crate) floor_records: usize,
     pub(crate) run: usize,
     pub(crate) window: u32,
@@ -35,6 +37,7 @@ impl Settings {
     pub(crate) fn lanes(&self) -> lane::Settings {
         let mut settings = Config::default().lanes();
         settings.parked_memory = self.parked_memory;
+        settings.known.recipients = self.remembered;
         settings.run.records = self.run;
         settings.fairness.records = self.in_flight;
         settings.fairness.floor_records = self.floor_records;
@@ -104,6 +107,7 @@ impl Plan {
         let settings = Settings {
             in_flight: random.random_range(2..12),
             parked_memory: random.random_range(1..4),
+            remembered: seed as usize % 4,
             floor_records: random.random_range(1..6),
             run: random.random_range(1..5),
             window: random.random_range(1..5),

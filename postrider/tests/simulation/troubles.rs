@@ -94,7 +94,10 @@ impl World {
         let next = self.devices[siblings[other % siblings.len()]].stands_at();
         self.part(device);
         let state = &mut self.devices[device];
-        state.next = state.stands_at().max(next);
+        // Who wants something again stands before that, whatever cursor it is given.
+        if state.again.is_empty() {
+            state.next = state.next.max(next);
+        }
     }
 
     /// From now on nothing goes wrong any more, and everybody comes online.

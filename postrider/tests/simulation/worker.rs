@@ -14,7 +14,7 @@ use shared::group::offsets::{Ticket, Tracker};
 use shared::log::Fetched;
 use shared::outcome::End;
 use shared::recipient::Recipient;
-use shared::registry::Route;
+use shared::registry::{Mark, Route};
 
 use super::engines::Engine;
 use super::fixture::{EPOCH, PARTITIONS, partition_id};
@@ -53,7 +53,9 @@ pub(crate) struct Worker {
     pub(crate) parking: VecDeque<Run>,
     pub(crate) burying: Vec<Undeliverable>,
     pub(crate) unregistering: Vec<(Recipient, Route)>,
-    pub(crate) busy: [bool; 4],
+    pub(crate) busy: [bool; 5],
+    /// How far the news of routes are heard.
+    pub(crate) heard: Mark,
     pub(crate) commit: Option<u64>,
     pub(crate) ticks_at: Option<u64>,
     pub(crate) pumped_at: Option<u64>,
@@ -63,7 +65,7 @@ impl Worker {
     pub(crate) fn is_idle(&self) -> bool {
         self.tracker.is_empty()
             && self.lanes.as_ref().is_none_or(Lanes::is_empty)
-            && self.busy == [false; 4]
+            && self.busy == [false; 5]
             && self.outboxes.values().all(Outbox::is_empty)
     }
 }
@@ -88,7 +90,8 @@ impl World {
             parking: VecDeque::new(),
             burying: Vec::new(),
             unregistering: Vec::new(),
-            busy: [false; 4],
+            busy: [false; 5],
+            heard: Mark::default(),
             commit: None,
             ticks_at: None,
             pumped_at: None,
@@ -166,7 +169,7 @@ impl World {
         let source =
             Source { epoch: EPOCH, partitions: PARTITIONS as u32, max_record_bytes: MAX_RECORD_BYTES };
         match routing::route(fetched, ticket, source) {
-            Routed::Deliver(record) => self.step_lanes(worker, Input::Taken(Arc::from(record))),
+            Routed::Deliver(record) => self.step_lanes(worker, Input::Taken(record)),
             Routed::HandOver(record) => unreachable!("nobody asks for a task here: {record:?}"),
             Routed::Bury(letter) => {
                 state.burying.push(*letter);
@@ -298,6 +301,9 @@ fn brief_input(input: &Input) -> String {
         | Input::Parked { .. }
         | Input::Unparkable(..)
         | Input::Buried(_)
+        | Input::Entered(_)
+        | Input::Proved(_)
+        | Input::Unprovable
         | Input::Tick => format!("{input:?}"),
     }
 }

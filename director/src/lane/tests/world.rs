@@ -7,41 +7,13 @@ use shared::delivery::Rejection;
 use shared::group::offsets::Tracker;
 use shared::position::{Epoch, PartitionId, Position};
 use shared::record;
-use shared::retry::Backoff;
 
+use super::settings::{Pick, settings};
 use crate::lane::*;
 use crate::testing::notification;
 
 const RECIPIENTS: u64 = 2;
 const BASE: u64 = 40;
-
-pub(super) fn settings() -> Settings {
-    let patience = Patience {
-        attempts: 2,
-        deadline: Duration::from_secs(60),
-        backoff: Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(1) },
-    };
-    let retry = RetryPolicy {
-        high: patience,
-        normal: patience,
-        low: patience,
-        budget_percent: 50,
-        budget_reserve: 8,
-    };
-    let run = RunLimits { records: 3, bytes: 1 << 20 };
-    let fairness = Fairness {
-        records: 10,
-        bytes: 1 << 20,
-        pressure_percent: 60,
-        high_percent: 90,
-        recipient_percent: 30,
-        floor_records: 2,
-        verdict_deadline: Duration::from_secs(3),
-        memory: Duration::from_secs(5),
-        remembered: 1,
-    };
-    Settings { verdict_deadline: Duration::from_secs(30), parked_memory: 1, retry, run, fairness }
-}
 
 /// A session at the far end of a stream: takes records in order, may spill, and then is behind until it may not be.
 #[derive(Debug, Default)]
@@ -58,6 +30,8 @@ pub(super) struct Session {
     /// Spilled and not taken since.
     pub(super) missed: BTreeSet<u64>,
     pub(super) taken_upto: Option<u64>,
+    /// Spilled at some time, so that not everything is sent to it.
+    pub(super) was_behind: bool,
 }
 
 #[derive(Debug)]
@@ -79,6 +53,16 @@ pub(super) struct World {
     pub(super) parked_end: u64,
     pub(super) sessions: Vec<Session>,
     pub(super) lookups: Vec<Recipient>,
+    /// Answers of the registry on their way.
+    pub(super) answers: VecDeque<(Recipient, Vec<Route>)>,
+    /// Whose routes were entered, and how much of it was told.
+    pub(super) entered: Vec<Recipient>,
+    pub(super) told: usize,
+    /// News that were asked for, and how far they tell once the registry has said.
+    pub(super) news: Option<(u64, Option<usize>)>,
+    /// Sessions that had registered when a record was taken.
+    pub(super) due: BTreeMap<u64, Vec<usize>>,
+    pub(super) sent: BTreeSet<(usize, u64)>,
     pub(super) looks: Vec<Recipient>,
     pub(super) parks: Vec<Vec<u64>>,
     pub(super) burials: Vec<u64>,
@@ -101,9 +85,17 @@ pub(super) fn name(recipient: u64) -> Recipient {
 }
 
 impl World {
+    /// The registry is asked for every record.
     pub(super) fn new() -> Self {
+        Self::remembering(0)
+    }
+
+    /// The routes of so many recipients are remembered.
+    pub(super) fn remembering(recipients: usize) -> Self {
+        let mut settings = settings();
+        settings.known.recipients = recipients;
         Self {
-            lanes: Lanes::new(settings(), BASE, 1),
+            lanes: Lanes::new(settings, BASE, 1),
             tracker: Tracker::new(0),
             now: Instant::now(),
             records: BTreeMap::new(),
@@ -113,6 +105,12 @@ impl World {
             parked_end: BASE,
             sessions: Vec::new(),
             lookups: Vec::new(),
+            answers: VecDeque::new(),
+            entered: Vec::new(),
+            told: 0,
+            news: None,
+            due: BTreeMap::new(),
+            sent: BTreeSet::new(),
             looks: Vec::new(),
             parks: Vec::new(),
             burials: Vec::new(),
@@ -182,6 +180,7 @@ impl World {
                     );
                 }
                 session.inbound.push_back(Frame::Record(offset, parked_upto));
+                self.sent.insert((route.session.0 as usize, offset));
             }
             Output::Resume(route) => self.sessions[route.session.0 as usize].inbound.push_back(Frame::Resume),
             Output::Park(run) => {
@@ -203,6 +202,9 @@ impl World {
             }
             Output::Ended(record, end) => {
                 self.end(record.position.offset, Some(end));
+                if matches!(end, End::Acknowledged | End::Expired) {
+                    self.was_sent_to_everybody(record.position.offset);
+                }
                 self.tracker.finish(record.ticket);
             }
             Output::Unregister(_, route) => self.sessions[route.session.0 as usize].registered = false,
@@ -227,6 +229,8 @@ impl World {
             entry,
         });
         self.records.insert(offset, Arc::clone(&record));
+        let routes = self.routes(&name(recipient));
+        self.due.insert(offset, routes.iter().map(|route| route.session.0 as usize).collect());
         self.feed(Input::Taken(record));
     }
 
@@ -251,6 +255,7 @@ impl World {
                 if spill || session.behind.is_some() {
                     session.behind = Some(session.behind.unwrap_or(upto));
                     session.missed.insert(offset);
+                    session.was_behind = true;
                     self.verdicts.push_back((index, offset, Verdict::Spilled));
                     return;
                 }
@@ -275,6 +280,7 @@ impl World {
         if let Some(offset) = session.held.pop_first() {
             if verdict == Verdict::Spilled {
                 session.behind = Some(u64::MAX);
+                session.was_behind = true;
                 session.missed.insert(offset);
             }
             self.verdicts.push_back((index, offset, verdict));
@@ -299,12 +305,9 @@ impl World {
         let any_session = (!self.sessions.is_empty()).then(|| pick.index(self.sessions.len().max(1)));
         match (choice, any_session) {
             (0..=5, _) if faults => self.take(pick.index(RECIPIENTS as usize) as u64),
-            (6, _) if faults && self.sessions.len() < 12 => self.sessions.push(Session {
-                recipient: pick.index(RECIPIENTS as usize) as u64,
-                alive: true,
-                registered: true,
-                ..Session::default()
-            }),
+            (6, _) if faults && self.sessions.len() < 12 => {
+                self.connect(pick.index(RECIPIENTS as usize) as u64);
+            }
             (7, Some(index)) if faults => {
                 let session = &mut self.sessions[index];
                 session.alive = false;
@@ -336,12 +339,18 @@ impl World {
             }
             (22..=24, _) if !self.lookups.is_empty() => {
                 let recipient = self.lookups.remove(pick.index(self.lookups.len()));
-                let routes = (!faults || pick.index(5) > 0).then(|| self.routes(&recipient));
-                self.feed(match routes {
-                    None if pick.index(2) == 0 => Input::Away(recipient),
-                    routes => Input::Routed(recipient, routes),
-                });
+                match (!faults || pick.index(5) > 0, pick.index(2) == 0) {
+                    (true, _) => self.answers.push_back((recipient.clone(), self.routes(&recipient))),
+                    (false, true) => self.feed(Input::Away(recipient)),
+                    (false, false) => self.feed(Input::Routed(recipient, None)),
+                }
             }
+            (30 | 31, _) => {
+                if let Some((recipient, routes)) = self.answers.pop_front() {
+                    self.feed(Input::Routed(recipient, Some(routes)));
+                }
+            }
+            (32..=34, _) => self.hear_news(faults && pick.index(7) == 0),
             (25, _) if !self.looks.is_empty() => {
                 let recipient = self.looks.remove(pick.index(self.looks.len()));
                 let routes = (!faults || pick.index(5) > 0).then(|| self.routes(&recipient));
@@ -384,17 +393,5 @@ impl World {
             && self.lanes.is_empty()
             && self.burials.is_empty()
             && self.looks.is_empty()
-    }
-}
-
-/// A number drawn once, used to choose among several.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pick(pub(super) usize);
-
-impl Pick {
-    pub(super) fn index(self, among: usize) -> usize {
-        // Mixed with `among`, so that two choices made with one number do not go together.
-        let mixed = (self.0 as u64 ^ ((among as u64) << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 33) as usize % among
     }
 }
