@@ -81,6 +81,8 @@ pub(crate) enum Order {
     Send(Phase),
     /// Latencies of notifications that were to be sent from then on count.
     Count { from: u64 },
+    /// Latencies of those that were to be sent from then on until then are told apart as well.
+    Mark { from: u64, until: u64 },
     /// Tell what happened now.
     Tell,
     /// Make sure that every acknowledgement was taken, hand out the ledger.
@@ -139,6 +141,8 @@ pub(crate) struct Tick {
     pub(crate) last: u64,
     /// From when each was to be sent to its answer, or to its acknowledgement.
     pub(crate) latencies: Counts,
+    /// Those of the time that was marked.
+    pub(crate) marked: Counts,
     /// What went wrong, the first ones.
     pub(crate) problems: Vec<String>,
 }

@@ -255,6 +255,11 @@ impl Load {
         self.fleet.order_all(&Order::Count { from }).await
     }
 
+    /// Has latencies of what is due then told apart.
+    pub(crate) async fn mark(&mut self, from: u64, until: u64) -> anyhow::Result<()> {
+        self.fleet.order_all(&Order::Mark { from, until }).await
+    }
+
     /// Has the clients confirm, and balances the books.
     pub(crate) async fn balance(&mut self, recipients: u64, clients: u64) -> anyhow::Result<Balance> {
         self.fleet.order_all(&Order::Finish).await?;

@@ -114,7 +114,7 @@ pub struct Sample {
     /// Acknowledged, per second.
     pub acknowledged: f64,
     /// Asked and not acknowledged.
-    pub in_flight: i64,
+    pub in_flight: u64,
     /// Half of what was acknowledged in this second was faster.
     pub p50_ms: f64,
     /// 99 of 100.
@@ -214,6 +214,6 @@ fn commit_of_tree() -> Option<String> {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
-    let changed = !git(&["status", "--porcelain"])?.is_empty();
+    let changed = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
     Some(if changed { commit + "-changed" } else { commit })
 }

@@ -44,7 +44,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         }
         Setup::Hold(setup) => {
             let control = Control::new()?;
-            hold::Holder::new(setup, control.poll.registry())?.run(control)
+            hold::Holder::new(setup)?.run(control)
         }
         Setup::Answer => answering::run(),
         Setup::Drain { server, connections, from } => draining::run(server, connections, from),

@@ -163,7 +163,7 @@ fn way(config: &ClientConfig, topic: &str, rate: f64, lasts: Duration) -> anyhow
     }
     sender.flush(Duration::from_secs(30))?;
     anyhow::ensure!(!failed.0.load(Ordering::Relaxed), "the broker did not take everything");
-    consumed.join().map_err(|_| anyhow::anyhow!("the consumer ended"))?
+    consumed.join().map_err(|_panicked| anyhow::anyhow!("the consumer ended"))?
 }
 
 fn consume(consumer: &BaseConsumer, total: u64, from: u64) -> anyhow::Result<Latencies> {

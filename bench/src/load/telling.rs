@@ -51,10 +51,9 @@ impl Load {
             self.live.insert(worker, tick.live);
             self.recorded.acknowledged.add(&tick.latencies);
             self.recorded.second.add(&tick.latencies);
-            match (self.stopped, self.ever_stopped) {
-                (true, _) => self.recorded.while_stopped.add(&tick.latencies),
-                (false, false) => self.recorded.before_stop.add(&tick.latencies),
-                (false, true) => {}
+            self.recorded.while_stopped.add(&tick.marked);
+            if !self.ever_stopped {
+                self.recorded.before_stop.add(&tick.latencies);
             }
         }
         let room = PROBLEMS.saturating_sub(self.problems.len());
@@ -81,7 +80,8 @@ impl Load {
             asked: per_second(|totals| totals.asked),
             accepted: per_second(|totals| totals.accepted),
             acknowledged: per_second(|totals| totals.fresh),
-            in_flight: self.totals.asked.cast_signed() - self.totals.fresh.cast_signed(),
+            // Workers tell at different moments.
+            in_flight: self.totals.asked.saturating_sub(self.totals.fresh),
             p50_ms: second.quantile_ms(0.5),
             p99_ms: second.quantile_ms(0.99),
             cores: cores.collect(),

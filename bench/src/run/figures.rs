@@ -79,13 +79,10 @@ fn catch_up(samples: &[Sample]) -> Option<f64> {
     if samples[end.saturating_sub(1)].in_flight <= usual * 2 {
         return None;
     }
-    // The first second began while it stood still.
+    // The first second began while it stood still; the one in which it was made good counts.
     let after = samples.get(end + 1..)?;
-    let waiting: Vec<f64> = after
-        .iter()
-        .take_while(|sample| sample.in_flight > usual * 2)
-        .map(|sample| sample.acknowledged)
-        .collect();
+    let over = after.iter().position(|sample| sample.in_flight <= usual * 2).map_or(after.len(), |at| at + 1);
+    let waiting: Vec<f64> = after[..over].iter().map(|sample| sample.acknowledged).collect();
     (!waiting.is_empty()).then(|| waiting.iter().sum::<f64>() / waiting.len() as f64)
 }
 
@@ -145,7 +142,7 @@ mod tests {
             sample(300.0, 50, false),
             sample(110.0, 4, false),
         ];
-        assert_eq!(catch_up(&samples), Some(350.0));
+        assert_eq!(catch_up(&samples), Some(270.0));
         assert!((steady(&samples, 0.0) - 100.0).abs() < f64::EPSILON);
         assert_eq!(catch_up(&samples[..2]), None);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::clock::micros;
 use crate::load::Load;
 use crate::os::{self, Process, named};
 
@@ -50,9 +51,12 @@ impl Stop {
             }
         }
         load.say("stopped");
+        let from = micros();
+        load.mark(from, u64::MAX).await?;
         (load.stopped, load.ever_stopped) = (true, true);
         load.until(self.lasts, |_| false).await?;
         drop(stopped);
+        load.mark(from, micros()).await?;
         load.stopped = false;
         load.say("goes on");
         Ok(())

@@ -22,9 +22,9 @@ impl<'a> Scan<'a> {
     pub(crate) fn number(&mut self) -> Option<u64> {
         let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let (number, rest) = self.0.split_at(digits);
-        let mut value = None;
+        let mut value = (digits > 0).then_some(0_u64);
         for digit in number {
-            value = value.unwrap_or(0_u64).checked_mul(10)?.checked_add(u64::from(digit - b'0')).into();
+            value = value?.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
         }
         self.0 = rest;
         value

@@ -13,7 +13,7 @@ pub(super) fn run(server: SocketAddr, connections: usize, from: IpAddr) -> anyho
     let mut control = Control::new()?;
     let mut streams = Vec::with_capacity(connections);
     for number in 0..connections {
-        let mut stream = socket::connect(server, Some(from))?;
+        let mut stream = socket::connected(server, from)?;
         control.poll.registry().register(&mut stream, Token(number), Interest::READABLE)?;
         streams.push(stream);
     }

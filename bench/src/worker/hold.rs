@@ -6,6 +6,7 @@ mod opening;
 mod reading;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use mio::{Events, Registry, Token};
 
@@ -56,6 +57,9 @@ struct Shared {
     latencies: Latencies,
     tick: Tick,
     count_from: u64,
+    /// Due then: told apart.
+    mark: Range<u64>,
+    marked: Latencies,
     /// What is written after a read, and when those that it acknowledges were due.
     reply: Vec<u8>,
     due: Vec<u64>,
@@ -71,7 +75,11 @@ impl Shared {
         self.tick.acknowledged += due.len() as u64;
         self.tick.last = now;
         for at in due.iter().filter(|at| **at >= self.count_from) {
-            self.latencies.record(now.saturating_sub(*at));
+            let latency = now.saturating_sub(*at);
+            self.latencies.record(latency);
+            if self.mark.contains(at) {
+                self.marked.record(latency);
+            }
         }
     }
 
@@ -94,7 +102,7 @@ impl Shared {
 }
 
 impl Holder {
-    pub(super) fn new(setup: Hold, _registry: &Registry) -> anyhow::Result<Self> {
+    pub(super) fn new(setup: Hold) -> anyhow::Result<Self> {
         let mut clients = Vec::new();
         for group in &setup.clients {
             clients.extend((0..group.count).map(|_| Client::new(group.transport)));
@@ -105,6 +113,8 @@ impl Holder {
             latencies: Latencies::new()?,
             tick: Tick::default(),
             count_from: 0,
+            mark: 0..0,
+            marked: Latencies::new()?,
             reply: Vec::new(),
             due: Vec::new(),
             setup,
@@ -144,7 +154,7 @@ impl Holder {
                         }
                     }
                     Token(index) if index < self.clients.len() => {
-                        self.ready(index, event.is_read_closed(), control.poll.registry())?;
+                        self.ready(index, event.is_read_closed())?;
                     }
                     Token(lane) => self.lane_ready(lane),
                 }
@@ -166,6 +176,7 @@ impl Holder {
             }
             Order::Count { from } => self.shared.count_from = from,
             Order::Finish => self.finish(),
+            Order::Mark { from, until } => self.shared.mark = from..until,
             Order::Tell => self.tell()?,
             Order::Send(_) => {}
         }
@@ -251,9 +262,9 @@ impl Holder {
     }
 
     /// A client's socket has something, or takes something.
-    fn ready(&mut self, index: usize, closed: bool, registry: &Registry) -> anyhow::Result<()> {
+    fn ready(&mut self, index: usize, closed: bool) -> anyhow::Result<()> {
         if let Err(problem) = self.step(index, closed) {
-            self.ended(index, &problem, registry)?;
+            self.ended(index, &problem)?;
         }
         Ok(())
     }
@@ -342,6 +353,7 @@ impl Holder {
     fn tell(&mut self) -> anyhow::Result<()> {
         let mut tick = std::mem::take(&mut self.shared.tick);
         tick.latencies = self.shared.latencies.take();
+        tick.marked = self.shared.marked.take();
         tick.live = self.live as u64;
         report(&Report::Tick(Box::new(tick)))
     }

@@ -171,7 +171,7 @@ impl Producers {
                 report(&Report::Done { unconfirmed: 0 })?;
             }
             Order::Tell => self.tell()?,
-            Order::Open(_) => {}
+            Order::Open(_) | Order::Mark { .. } => {}
         }
         Ok(())
     }

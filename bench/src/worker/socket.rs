@@ -26,6 +26,15 @@ pub(super) fn connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStr
     Ok(TcpStream::from_std(socket.into()))
 }
 
+/// Connects, and waits for it: however many do so in a row, the server's queue does not overflow.
+pub(super) fn connected(to: SocketAddr, from: IpAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    socket.bind(&SocketAddr::new(from, 0).into())?;
+    socket.connect(&to.into())?;
+    socket.set_nonblocking(true)?;
+    Ok(TcpStream::from_std(socket.into()))
+}
+
 /// What a connection received and is not whole.
 pub(super) type Rest = Option<Box<[u8]>>;
 

@@ -135,3 +135,13 @@ pub(super) fn acknowledgement(clients: &mut [Client], shared: &Shared, index: us
     )
     .into_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_client_is_some_bytes_beside_its_socket() {
+        assert!(size_of::<Client>() <= 64, "{}", size_of::<Client>());
+    }
+}

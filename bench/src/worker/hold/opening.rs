@@ -18,15 +18,15 @@ impl Holder {
                 client.state = State::Connecting;
                 Ok(())
             }
-            Err(error) => self.ended(index, &error.to_string(), registry),
+            Err(error) => self.ended(index, &error.to_string()),
         }
     }
 
     /// A connection is over: one that was live is counted, and each is opened again.
-    pub(super) fn ended(&mut self, index: usize, why: &str, _registry: &Registry) -> anyhow::Result<()> {
+    pub(super) fn ended(&mut self, index: usize, why: &str) -> anyhow::Result<()> {
+        let (number, _) = self.shared.number(index);
         let client = &mut self.clients[index];
         (client.stream, client.rest, client.out) = (None, None, None);
-        let number = self.shared.setup.clients.first().map_or(0, |clients| clients.first) + index as u64;
         let was = std::mem::replace(&mut client.state, State::Closed);
         if let Some(session) = &mut client.session {
             session.carry = None;
