@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
@@ -157,7 +156,7 @@ impl Started {
     }
 
     /// Where a process listens, once it is ready.
-    async fn addresses(&mut self, file: &str) -> anyhow::Result<Value> {
+    async fn addresses(&mut self, file: &str) -> anyhow::Result<serde_json::Value> {
         let path = self.folder.path().join(format!("{file}.json"));
         let deadline = Instant::now() + WITHIN;
         loop {

@@ -1,3 +1,5 @@
+//! The rules of the ledger, with every fault planted.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

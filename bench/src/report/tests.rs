@@ -1,3 +1,5 @@
+//! What the page shows.
+
 use super::*;
 use crate::histogram::Latencies;
 use crate::ledger::Balance;
