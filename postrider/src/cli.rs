@@ -3,6 +3,7 @@
 
 mod bench;
 mod binding;
+mod capacity;
 pub(crate) mod config;
 mod credentials;
 mod dead_letters;
@@ -79,6 +80,8 @@ enum Command {
     /// Look at the settings
     #[command(subcommand)]
     Config(config::Command),
+    /// What an installation of a given size needs
+    Capacity(capacity::Arguments),
     /// Check settings, engines, schema, topics and ports
     Doctor(doctor::Arguments),
     /// Measure a pipeline on this machine: load with a ledger, idle connections, floors, reports
@@ -118,6 +121,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::Topics(arguments) => topics::run(arguments).await,
         Command::Config(command) => config::run(command),
+        Command::Capacity(arguments) => capacity::run(&arguments),
         Command::Doctor(arguments) => doctor::run(arguments).await,
         Command::Bench(command) => bench::run(command).await,
     }
