@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use divan::{Bencher, black_box};
-use postrider_distributor::protocol::{ClientFrame, Opened, encode};
+use postrider_distributor::protocol::{ClientFrame, Opened, encode_into};
 use postrider_distributor::session::Frame;
 use shared::delivery::{NodeId, SessionId, SessionName};
 use shared::notification::ContentType;
@@ -34,7 +34,11 @@ fn frame(content_type: &str) -> Frame {
 #[divan::bench(args = ["application/json", "text/plain", "application/octet-stream"])]
 fn frame_encode(bencher: Bencher<'_, '_>, content_type: &str) {
     let (frame, opened) = (frame(content_type), opened());
-    bencher.bench_local(|| encode(black_box(&frame), &opened));
+    let mut text = Vec::new();
+    bencher.bench_local(|| {
+        text.clear();
+        encode_into(black_box(&frame), &opened, &mut text);
+    });
 }
 
 #[divan::bench]

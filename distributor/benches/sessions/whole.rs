@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use postrider_distributor::protocol::{ClientFrame, encode};
+use postrider_distributor::protocol::{ClientFrame, encode_into};
 use postrider_distributor::session::{Input, Output, Session, StreamId};
 use prost::Message as _;
 use shared::delivery::SessionId;
@@ -24,10 +24,9 @@ fn records(round: u64) -> Bytes {
     wire::ToNode { frames: (0..BATCH).map(frame).collect() }.encode_to_vec().into()
 }
 
-/// To the text of the frames.
-fn out(sessions: &mut [Session], bytes: Bytes, outputs: &mut Vec<Output>) -> Vec<String> {
+/// To the text of the frames, in a buffer that all connections share.
+fn out(sessions: &mut [Session], bytes: Bytes, outputs: &mut Vec<Output>, text: &mut Vec<u8>) {
     let opened = frames::opened();
-    let mut texts = Vec::with_capacity(sessions.len());
     for frame in wire::ToNode::decode(bytes).unwrap().frames {
         let Some(wire::frame::Body::Record(record)) = frame.body else { panic!("no record") };
         let Forwarded { position, parked_upto, notification } = Forwarded::try_from(record).unwrap();
@@ -36,10 +35,11 @@ fn out(sessions: &mut [Session], bytes: Bytes, outputs: &mut Vec<Output>) -> Vec
         sessions[frame.session as usize].step(input, NOW, outputs);
         for output in outputs.drain(..) {
             let Output::Send(frame) = output else { panic!("{output:?}") };
-            texts.push(encode(&frame, &opened));
+            text.clear();
+            encode_into(&frame, &opened, text);
+            black_box(&text);
         }
     }
-    texts
 }
 
 /// From the text of the acknowledgements.
@@ -61,7 +61,7 @@ fn back(sessions: &mut [Session], text: &str, outputs: &mut Vec<Output>, stream:
 #[divan::bench(counters = [ItemsCount::new(BATCH)])]
 fn from_link_to_verdict_batch_of_100(bencher: Bencher<'_, '_>) {
     let mut sessions: Vec<Session> = (0..BATCH).map(|_| live()).collect();
-    let (mut outputs, mut stream) = (Vec::new(), BytesMut::new());
+    let (mut outputs, mut written, mut stream) = (Vec::new(), Vec::new(), BytesMut::new());
     let mut round = 0;
     bencher
         .with_inputs(|| {
@@ -69,7 +69,7 @@ fn from_link_to_verdict_batch_of_100(bencher: Bencher<'_, '_>) {
             (records(round), format!(r#"{{"frame":"ack","seq":{round}}}"#))
         })
         .bench_local_values(|(bytes, text)| {
-            black_box(out(&mut sessions, bytes, &mut outputs));
+            out(&mut sessions, bytes, &mut outputs, &mut written);
             back(&mut sessions, &text, &mut outputs, &mut stream);
         });
 }
