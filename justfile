@@ -44,6 +44,10 @@ bench-sandbox:
 bench-micro *filters:
     cargo bench --locked --workspace --bench records --bench lanes --bench sessions -- {{filters}}
 
+# What a unit of our work costs Kafka, Redis and PostgreSQL: CPU of their processes, memory and disk
+bench-engines:
+    dir=$(scripts/engines start) && trap 'scripts/engines stop "$dir"' EXIT && . "$dir/env" && cargo bench --locked --workspace --bench engines
+
 # Builds the built-in modules and the examples of tasks, from source to the bytes that are committed
 modules:
     scripts/modules

@@ -119,6 +119,7 @@ coefficients! {
     kafka_single: "us" Factor,
     kafka_batched: "us" Factor,
     kafka_copy_share: "1" Factor,
+    kafka_end: "us" Factor,
     kafka_partition: "B/s" Divisor,
     kafka_broker_replicas: "1" Divisor,
     director: "us" Factor,

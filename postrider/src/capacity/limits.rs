@@ -8,11 +8,13 @@ use super::stage::{DIRECTOR, DISTRIBUTOR, KAFKA, POSTGRES, RECEIVER, REDIS, Stag
 use super::{Demand, Settings, Traffic};
 
 /// How much of it this plan meets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Weight {
-    /// This plan cannot be built as one installation, or not with the defaults.
+    /// This plan cannot be built as one installation of today's code.
     Breaks,
+    /// It can, once this is decided: before there is anything in it, or in engines that are not ours.
+    Decide,
     /// The figures may be off.
     Doubts,
 }
@@ -50,14 +52,24 @@ pub(super) fn all(
         given.buckets(),
         given.connections_to_engines(),
         given.retention(),
+        given.sweep(),
     ];
     limits.extend(given.doubts());
-    limits.sort_by_key(|limit| limit.weight != Weight::Breaks);
+    limits.sort_by_key(|limit| limit.weight);
     limits
 }
 
-fn limit(breaks: bool, name: &'static str, what: String) -> Limit {
-    Limit { weight: if breaks { Weight::Breaks } else { Weight::Doubts }, name, what }
+fn limit(weight: Weight, name: &'static str, what: String) -> Limit {
+    Limit { weight, name, what }
+}
+
+/// Whether this plan is over it, or only its figures may be off.
+fn breaks_if(over: bool) -> Weight {
+    if over { Weight::Breaks } else { Weight::Doubts }
+}
+
+fn decide_if(over: bool) -> Weight {
+    if over { Weight::Decide } else { Weight::Doubts }
 }
 
 impl Given<'_> {
@@ -72,7 +84,7 @@ impl Given<'_> {
     fn one_redis(&self) -> Limit {
         let shards = self.machines(REDIS);
         limit(
-            shards > 1,
+            breaks_if(shards > 1),
             "One Redis",
             format!(
                 "`redis.url` is one endpoint, and the driver is built without cluster support: an installation has one registry. This \
@@ -86,7 +98,7 @@ impl Given<'_> {
     fn one_postgres(&self) -> Limit {
         let shards = self.machines(POSTGRES);
         limit(
-            shards > 1,
+            breaks_if(shards > 1),
             "One Postgres primary",
             format!(
                 "`postgres.url` is one database; nothing divides recipients among several, and drains are not read from standbys. \
@@ -99,7 +111,7 @@ impl Given<'_> {
         let directors = self.processes(DIRECTOR);
         let streams = directors * self.processes(DISTRIBUTOR);
         limit(
-            directors > self.settings.streams,
+            breaks_if(directors > self.settings.streams),
             "Every director has a stream to every node",
             format!(
                 "{streams} streams here, {} records a second on each. A node takes {} (`distributor.link.streams`). What \
@@ -115,7 +127,7 @@ impl Given<'_> {
     fn partitions(&self) -> Limit {
         let Settings { partitions: most, session_timeout_s, .. } = self.settings;
         limit(
-            self.traffic.partitions > *most,
+            breaks_if(self.traffic.partitions > *most),
             "Partitions are for ever",
             format!(
                 "{} here; the most is {most}. More are a new generation of topics, for which the old one is drained. A partition \
@@ -131,7 +143,7 @@ impl Given<'_> {
     fn buckets(&self) -> Limit {
         let wanted = self.traffic.recipients / 100.0;
         limit(
-            wanted > self.settings.redis_buckets * 1.28,
+            decide_if(wanted > self.settings.redis_buckets * 1.28),
             "Redis packs up to 128 recipients into a hash",
             format!(
                 "so {} recipients want `redis.buckets` = {wanted}; its default {} would hold {} in each, unpacked, at several times \
@@ -151,7 +163,7 @@ impl Given<'_> {
             + self.processes(DIRECTOR) * 7.0
             + self.processes(DISTRIBUTOR) * 2.0;
         limit(
-            postgres > 1000.0,
+            decide_if(postgres > 100.0),
             "Connections to the engines",
             format!(
                 "{ours} processes: up to {postgres} connections to Postgres (`postgres.connections`), which takes hundreds: a \
@@ -166,11 +178,11 @@ impl Given<'_> {
 
     fn retention(&self) -> Limit {
         let Some(kafka) = named(self.stages, KAFKA) else {
-            return limit(false, "Retention", String::new());
+            return limit(Weight::Doubts, "Retention", String::new());
         };
         let day = kafka.load.disk_bytes / self.demand.retention_hours * 24.0 / 1024.0_f64.powi(4);
         limit(
-            kafka.bottleneck() == "disk",
+            decide_if(kafka.bottleneck() == "disk"),
             "Retention is what Kafka's disks cost",
             format!(
                 "{} h make {} TiB, each day {day}. `postrider topics` sets 696 h because a notification may live for 28 days and wait \
@@ -179,6 +191,21 @@ impl Given<'_> {
                 number(self.demand.retention_hours),
                 number(kafka.load.disk_bytes / 1024.0_f64.powi(4)),
                 day = number(day)
+            ),
+        )
+    }
+
+    fn sweep(&self) -> Limit {
+        let swept = self.demand.clients / self.settings.sweep_s;
+        limit(
+            decide_if(swept > self.traffic.notifications),
+            "The sweep of flags",
+            format!(
+                "Every session's flag is read each {} s (`distributor.sweep.period_ms`), whatever happens: up to {} reads of Redis a \
+                 second, beside {} notifications. A longer period divides it; it is how long a lost poke stays unnoticed.",
+                number(self.settings.sweep_s),
+                number(swept),
+                number(self.traffic.notifications),
             ),
         )
     }
@@ -199,8 +226,17 @@ impl Given<'_> {
                     .to_owned(),
             ),
             (
+                "What a connection asks of Kafka",
+                format!(
+                    "Each asks where `parked` ends in its partition: {} questions a second here, which the sessions of a node share only \
+                     when they come at the same moment; in a storm they do, and each node asks for every partition at once. Their cost is \
+                     assumed.",
+                    number(self.traffic.connects),
+                ),
+            ),
+            (
                 "Kafka in the large",
-                "The CPU of a broker was measured on one, without copies, with 3 partitions, a small heap and an otherwise empty disk. \
+                "The CPU of a broker was measured on one, without copies, with at most 192 partitions, a small heap and an otherwise empty disk. \
                  Garbage collection, page cache under readers that lag, compaction of many segments and the controller's work with \
                  many partitions are not in it."
                     .to_owned(),
@@ -221,19 +257,13 @@ impl Given<'_> {
                     .to_owned(),
             ),
             (
-                "The sweep",
-                "Every session's flag is read again and again (`distributor.sweep`), and that is most of what Redis does in a large \
-                 and quiet installation. A longer `period_ms` divides it; it is how long a lost poke stays unnoticed."
-                    .to_owned(),
-            ),
-            (
                 "Rebuilding",
                 "Storms are computed from free cores alone. Retries of clients that were refused, caches that are cold and queues that \
                  fill make them longer."
                     .to_owned(),
             ),
         ]
-        .map(|(name, what)| limit(false, name, what))
+        .map(|(name, what)| limit(Weight::Doubts, name, what))
         .into()
     }
 }

@@ -92,8 +92,10 @@ impl Stage {
         let machine = &demand.machine;
         let free = 1.0 - demand.spare;
         let limit = |of, needed, each: f64| Candidate { of, needed, each: each * free };
+        // A process that has its machine for itself is bound by the machine's.
+        let cores = if shape.alone { 0.0 } else { load.cores };
         let mut by_limit = vec![
-            limit("cores of a process", load.cores, shape.process_cores),
+            limit("cores of a process", cores, shape.process_cores),
             limit("descriptors", load.descriptors, machine.descriptors),
             limit("sessions", load.sessions, machine.sessions),
         ];
@@ -131,12 +133,12 @@ impl Stage {
 
     /// What bounds the number of machines.
     pub(crate) fn bottleneck(&self) -> &'static str {
-        most(&self.by_resource).map_or("-", |candidate| candidate.of)
+        most(&self.by_resource).map_or("–", |candidate| candidate.of)
     }
 
     /// What bounds the number of processes.
     pub(crate) fn process_bottleneck(&self) -> &'static str {
-        most(&self.by_limit).map_or("-", |candidate| candidate.of)
+        most(&self.by_limit).map_or("–", |candidate| candidate.of)
     }
 
     /// What bounds the number of machines or processes, by name.

@@ -158,8 +158,7 @@ fn tls(given: Given<'_>) -> Stage {
         descriptors: 2.0 * demand.clients,
         ..Load::default()
     };
-    let shape = Shape { alone: true, process_cores: demand.machine.cores, ..service(given, 0.0) };
-    Stage::new(TLS, demand, shape, load, &[])
+    Stage::new(TLS, demand, service(given, 0.0), load, &[])
 }
 
 /// Both groups of the executors read all of `notifications`, whatever of it is theirs.

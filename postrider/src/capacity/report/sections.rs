@@ -95,7 +95,7 @@ fn answer(plan: &Plan) -> Vec<Block> {
     let totals = &plan.totals;
     let partitions = plan.traffic.partitions;
     let mut sum = format!(
-        "In all {} machines, {} processes, {} cores busy at the peak, {} of memory, {} on disks; {} partitions of each topic.",
+        "In all {} machines, each for one stage, {} processes, {} cores busy at the peak, {} of memory, {} on disks; {} partitions of each topic.",
         number(totals.machines as f64),
         number(totals.processes as f64),
         number(totals.cores),
@@ -184,15 +184,13 @@ fn limits(plan: &Plan) -> Vec<Block> {
         let chosen = plan.limits.iter().filter(move |limit| limit.weight == weight);
         chosen.map(|limit| format!("**{}.** {}", limit.name, limit.what)).collect::<Vec<_>>()
     };
-    let (breaks, doubts) = (of(Weight::Breaks), of(Weight::Doubts));
-    let mut blocks = Vec::new();
-    if !breaks.is_empty() {
-        blocks.push(Block::Heading("What stands in its way today".to_owned()));
-        blocks.push(Block::List(breaks));
-    }
-    blocks.push(Block::Heading("What cannot be concluded".to_owned()));
-    blocks.push(Block::List(doubts));
-    blocks
+    let headed = [
+        ("What stands in its way today", of(Weight::Breaks)),
+        ("What to decide first", of(Weight::Decide)),
+        ("What cannot be concluded", of(Weight::Doubts)),
+    ];
+    let told = headed.into_iter().filter(|(_, limits)| !limits.is_empty());
+    told.flat_map(|(heading, limits)| [Block::Heading(heading.to_owned()), Block::List(limits)]).collect()
 }
 
 /// What it was computed from.

@@ -33,7 +33,9 @@ pub(super) fn kafka(given: Given<'_>, receivers: f64) -> Stage {
     let stored = traffic.average
         * ((1.0 + demand.offline) * (cost.record_stored.value + demand.payload) + OUTCOME_BYTES);
     let load = Load {
-        cores: (traffic.notifications + traffic.parked) * each * with_copies,
+        // Whoever connects asks where `parked` ends; those of a node that ask at the same moment share an answer.
+        cores: (traffic.notifications + traffic.parked) * each * with_copies
+            + traffic.connects * cost.kafka_end.seconds(),
         memory_bytes: appended * copies * CACHED_SECONDS,
         received_bytes: appended * copies,
         sent_bytes: appended * (copies - 1.0) + read,
@@ -55,8 +57,8 @@ pub(super) fn kafka(given: Given<'_>, receivers: f64) -> Stage {
             number(traffic.partitions),
  replicas = number(replicas)))
         .noting(format!(
-            "{} records in a batch that a receiver sends of notifications that come alone, {} of those in batches: {} µs \
-             each, and {} times that with copies",
+            "a partition's batch holds {} of the notifications that come alone and {} of those in batches: {} µs for a record, {} \
+             times that with copies",
             number(fill.single),
             number(fill.batched),
             number(each * 1e6),
