@@ -61,7 +61,7 @@ pub(crate) struct Totals {
 impl Plan {
     /// The plan for `demand`, which has been checked.
     pub(crate) fn of(demand: &Demand, coefficients: &Coefficients, settings: &Settings) -> Self {
-        let traffic = Traffic::of(demand, coefficients);
+        let traffic = Traffic::of(demand, coefficients, settings);
         let stages = stages::all(demand, &traffic, coefficients, settings);
         let totals = stages.iter().fold(Totals::default(), |sum, stage| Totals {
             machines: sum.machines + stage.machines,

@@ -53,6 +53,7 @@ pub(super) fn all(
         given.connections_to_engines(),
         given.retention(),
         given.sweep(),
+        given.remembered(),
     ];
     limits.extend(given.doubts());
     limits.sort_by_key(|limit| limit.weight);
@@ -208,6 +209,38 @@ impl Given<'_> {
                 number(self.traffic.notifications),
             ),
         )
+    }
+
+    fn remembered(&self) -> Limit {
+        let (traffic, settings) = (self.traffic, self.settings);
+        let news = traffic.connects * settings.news_s;
+        let holds = settings.remembered * traffic.partitions;
+        let name = "What directors remember of routes";
+        let asked = format!(
+            "{} of {} notifications a second need a question, for a recipient is remembered for {} s and here gets one in {} s.",
+            number(traffic.lookups),
+            number(traffic.notifications),
+            number(settings.remembered_s),
+            number(traffic.recipients / traffic.notifications),
+        );
+        if news >= settings.news_most {
+            let what = format!(
+                "{asked} Every director reads news of every registration: {} in {} ms, where {} can be told one by one; with more of \
+                 them everything is forgotten, at every reading.",
+                number(news),
+                number(settings.news_s * 1000.0),
+                number(settings.news_most),
+            );
+            return limit(Weight::Breaks, name, what);
+        }
+        let what = format!(
+            "{asked} By default they are {} of each partition (`director.lookups.remembered`), {} in all; this plan remembers {}. In \
+             measurements the same few hundred recipients are written to again and again, and hardly anything is asked.",
+            number(settings.remembered),
+            number(holds),
+            number(traffic.remembered),
+        );
+        limit(decide_if(traffic.remembered > holds), name, what)
     }
 
     fn doubts(&self) -> Vec<Limit> {

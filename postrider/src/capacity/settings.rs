@@ -34,6 +34,13 @@ pub(crate) struct Settings {
     pub(crate) postgres_connections: f64,
     /// Hashes that recipients are packed into.
     pub(crate) redis_buckets: f64,
+    /// How long a director remembers a recipient's routes, in seconds; of how many of each partition.
+    pub(crate) remembered_s: f64,
+    pub(crate) remembered: f64,
+    /// How often it reads the registry's news, in seconds; with more batches of registrations in it than so many, a reading
+    /// says no more than that there were many.
+    pub(crate) news_s: f64,
+    pub(crate) news_most: f64,
     /// Partitions of a topic at most.
     pub(crate) partitions: f64,
 }
@@ -64,6 +71,10 @@ impl Settings {
             linger_s: kafka.linger_ms.max(Duration::from_micros(1)).as_secs_f64(),
             postgres_connections: f64::from(postgres.connections),
             redis_buckets: f64::from(redis.buckets),
+            remembered_s: director.lookups.keep_ms.as_secs_f64(),
+            remembered: director.lookups.remembered as f64,
+            news_s: director.lookups.news_ms.as_secs_f64(),
+            news_most: 1000.0,
             partitions: 10_000.0,
         }
     }

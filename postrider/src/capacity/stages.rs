@@ -38,7 +38,8 @@ pub(super) fn all(
     let ours: u64 = [&receiver, &director, &distributor].iter().map(|stage| stage.processes).sum();
     let processes = ours + executor.as_ref().map_or(0, |executor| executor.processes);
     let postgres = engines::postgres(given, processes as f64);
-    let mut stages = vec![receiver, kafka, director, engines::redis(given), distributor];
+    let redis = engines::redis(given, director.processes as f64);
+    let mut stages = vec![receiver, kafka, director, redis, distributor];
     stages.extend(demand.tls.then(|| tls(given)));
     stages.push(postgres);
     stages.extend(executor);
@@ -92,7 +93,8 @@ fn director(given: Given<'_>, nodes: f64) -> Stage {
     let load = Load {
         cores: traffic.notifications * cost.director.seconds() + archived,
         // All that it may hold of its partitions, while clients or engines are slow.
-        memory_bytes: traffic.partitions * settings.partition_bytes,
+        memory_bytes: traffic.partitions * settings.partition_bytes
+            + traffic.remembered * cost.remembered_route.value,
         // `notifications` once, `parked` twice: flags and rows.
         received_bytes: (traffic.notifications + 2.0 * traffic.parked) * record,
         // To nodes, to `parked`, to the store.

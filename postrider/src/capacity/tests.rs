@@ -22,8 +22,7 @@ fn round() -> Coefficients {
         "kafka_partition" => 1e6,
         "kafka_broker_replicas" => 4000.0,
         "director" => 20.0,
-        "lookups" | "redis_overhead" => 1.0,
-        "redis_read" => 1.0,
+        "redis_overhead" | "redis_read" | "redis_news_read" => 1.0,
         "redis_write" => 2.0,
         "redis_client" => 32.0,
         "distributor_delivery" => 10.0,
@@ -121,11 +120,29 @@ fn kafka_appends_copies_and_keeps() {
 #[test]
 fn redis_does_what_lookups_sweeps_connections_and_parking_ask() {
     let plan = plan(&demand());
+    // 100,000 a second to 2,000,000 who are remembered for 30 s: one and a half times in that time, so three in five.
+    same(plan.traffic.lookups, 40_000.0);
+    same(plan.traffic.remembered, 1.2e6);
     let swept = 1e6 / 30.0;
-    let reads = 100_000.0 + swept + 10_000.0 + 50_000.0;
+    let reads = 40_000.0 + swept + 10_000.0 + 50_000.0;
     let writes = 20_000.0 + 50_000.0 + 10_000.0;
-    same(stage(&plan, REDIS).load.cores, (reads + 2.0 * writes) / 1e6);
+    // One process has 1 of the 2 cores that directors need; each hears of every connection.
+    assert_eq!(stage(&plan, DIRECTOR).processes, 2);
+    same(stage(&plan, REDIS).load.cores, (reads + 2.0 * writes + 2.0 * 10_000.0) / 1e6);
     same(stage(&plan, REDIS).load.memory_bytes, 64e6);
+}
+
+#[test]
+fn nothing_is_remembered_where_the_news_are_too_many_to_be_read() {
+    // 50,000 connections a second are a thousand in the 20 ms between two readings.
+    let restless = Demand { lifetime: 20.0, ..demand() };
+    let plan = plan(&restless);
+    same(plan.traffic.lookups, 100_000.0);
+    assert!(
+        plan.limits
+            .iter()
+            .any(|limit| limit.weight == limits::Weight::Breaks && limit.name.contains("remember"))
+    );
 }
 
 #[test]

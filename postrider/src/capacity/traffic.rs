@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Coefficients, Demand};
+use super::{Coefficients, Demand, Settings};
 
 /// A partition's worker is one task, planned to be busy for no more than this share of a core.
 const WORKER_BUSY: f64 = 0.5;
@@ -35,6 +35,10 @@ pub(crate) struct Traffic {
     pub(crate) request_bytes: f64,
     /// Connections that are made, and as many that end.
     pub(crate) connects: f64,
+    /// Recipients whom directors ask the registry for.
+    pub(crate) lookups: f64,
+    /// Recipients whose routes directors remember.
+    pub(crate) remembered: f64,
     /// Acknowledgements of clients.
     pub(crate) acknowledgements: f64,
     /// Recipients that the registry knows, connected or not.
@@ -50,7 +54,7 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    pub(super) fn of(demand: &Demand, cost: &Coefficients) -> Self {
+    pub(super) fn of(demand: &Demand, cost: &Coefficients, settings: &Settings) -> Self {
         let average = demand.rate;
         let notifications = average * demand.peak;
         let (together, alone) =
@@ -58,6 +62,9 @@ impl Traffic {
         let record_bytes = demand.payload + cost.record_overhead.value;
         let by_worker = notifications * cost.director.seconds() / WORKER_BUSY;
         let by_bytes = notifications * record_bytes / cost.kafka_partition.value;
+        let connects = demand.clients / demand.lifetime * demand.peak;
+        let recipients = demand.clients / (1.0 - demand.offline);
+        let remembered = remembered(notifications, recipients, connects, settings);
         Self {
             notifications,
             average,
@@ -65,15 +72,28 @@ impl Traffic {
             requests: alone + together / demand.batch,
             request_bytes: alone * (REQUEST_BYTES + demand.payload)
                 + together * (ITEM_BYTES + demand.payload + REQUEST_BYTES / demand.batch),
-            connects: demand.clients / demand.lifetime * demand.peak,
+            connects,
+            lookups: notifications * (1.0 - remembered),
+            remembered: recipients * remembered,
             acknowledgements: notifications / demand.ack_batch,
-            recipients: demand.clients / (1.0 - demand.offline),
+            recipients,
             stored_rows: average * demand.offline * demand.away_hours * 3600.0,
             record_bytes,
             frame_bytes: demand.payload + cost.frame_overhead.value,
             partitions: up(by_worker.max(by_bytes) / DOZEN) * DOZEN,
         }
     }
+}
+
+/// The share of recipients whose routes are remembered at any moment, and so that of notifications that need no question: one
+/// is asked for, remembered for a while, and asked for again with its next notification after that. None is where the news
+/// are too many to be read.
+fn remembered(notifications: f64, recipients: f64, connects: f64, settings: &Settings) -> f64 {
+    if connects * settings.news_s >= settings.news_most {
+        return 0.0;
+    }
+    let kept = notifications / recipients * settings.remembered_s;
+    kept / (1.0 + kept)
 }
 
 /// The next whole number, at least one.

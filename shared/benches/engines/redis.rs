@@ -6,7 +6,7 @@ use shared::config::{RedisSettings, Secret};
 use shared::delivery::{NodeId, SessionId};
 use shared::recipient::Recipient;
 use shared::registry::redis::Registry;
-use shared::registry::{Flags as _, Route, Routes as _};
+use shared::registry::{Flags as _, Mark, Route, Routes as _};
 
 use super::server::Server;
 use super::{port, sample, say, setting};
@@ -55,6 +55,7 @@ async fn one(in_a_hash: u64) {
         registry.register(batch).await.unwrap();
     }
     tell("a route is entered", from);
+    news(&server, &registry, &routes, in_a_hash).await;
     let from = server.cpu();
     for batch in recipients.chunks(BATCH) {
         registry.lookup(batch).await.unwrap();
@@ -82,4 +83,37 @@ async fn one(in_a_hash: u64) {
     for batch in keys.chunks(BATCH) {
         let _deleted: u64 = redis::cmd("DEL").arg(batch).query_async(&mut connection).await.unwrap();
     }
+}
+
+/// What directors hear of registrations: each noted by itself, as a quiet node does, and read by one.
+async fn news(server: &Server, registry: &Registry, routes: &[(Recipient, Route)], in_a_hash: u64) {
+    const READ_AFTER: usize = 500;
+    let alone = &routes[..20_000];
+    let (_any, mut mark) = registry.entered(&Mark::default()).await.unwrap();
+    let (mut noted, mut read) = (0.0, 0.0);
+    for registrations in alone.chunks(READ_AFTER) {
+        let from = server.cpu();
+        for registration in registrations {
+            registry.register(std::slice::from_ref(registration)).await.unwrap();
+        }
+        noted += server.cpu() - from;
+        let from = server.cpu();
+        // Often, for a single reading is less than the system's accounting shows.
+        for _ in 0..20 {
+            registry.entered(&mark).await.unwrap();
+        }
+        read += server.cpu() - from;
+        mark = registry.entered(&mark).await.unwrap().1;
+    }
+    let per = |seconds: f64, count: usize| seconds * 1e6 / count as f64;
+    say(
+        &format!("Redis, {in_a_hash} to a hash: a route is entered by itself, with its news"),
+        per(noted, alone.len()),
+        "us",
+    );
+    say(
+        &format!("Redis, {in_a_hash} to a hash: a director reads of one registration"),
+        per(read, alone.len() * 20),
+        "us",
+    );
 }

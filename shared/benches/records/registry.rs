@@ -21,8 +21,10 @@ fn route_pack(bencher: Bencher<'_, '_>) {
 
 #[divan::bench(args = [1, 3, MAX_ROUTES_PER_RECIPIENT as u64])]
 fn entry_unpack_with_routes(bencher: Bencher<'_, '_>, routes: u64) {
-    let mut packed = vec![1];
-    packed.extend(42_u64.to_be_bytes());
+    // A clean flag, with a version of three bytes.
+    let version = entry::pack_version(1_000_000);
+    let mut packed = vec![1 | 3 << 2];
+    packed.extend_from_slice(version.as_ref());
     packed.extend((0..routes).flat_map(|number| entry::pack_route(route(number))));
     bencher.bench_local(|| entry::Entry::unpack(black_box(&packed)).unwrap());
 }

@@ -85,17 +85,19 @@ impl Fill {
 
 /// The registry: one thread does everything, so one core is what a shard has. Sessions' flags are read again and again,
 /// whether or not anything happens.
-pub(super) fn redis(given: Given<'_>) -> Stage {
+pub(super) fn redis(given: Given<'_>, directors: f64) -> Stage {
     let Given { demand, traffic, cost, settings } = given;
     let (read, write) = (cost.redis_read.seconds(), cost.redis_write.seconds());
     let swept = demand.clients / settings.sweep_s.max(demand.machine.sessions / settings.sweeps);
-    let lookups = traffic.notifications * cost.lookups.value;
+    let lookups = traffic.lookups;
+    // Every director reads of every registration; those of a node that come at one moment share an entry.
+    let news = traffic.connects * (cost.redis_news.seconds() + directors * cost.redis_news_read.seconds());
     // A look more after what was parked, and its mark; what came back is cleared.
     let parked = traffic.parked * (read + write) + traffic.parked.min(traffic.connects) * write;
     // Entered, flag read, removed.
     let connects = traffic.connects * (read + 2.0 * write);
     let load = Load {
-        cores: (lookups + swept) * read + parked + connects,
+        cores: (lookups + swept) * read + parked + connects + news,
         memory_bytes: traffic.recipients * cost.redis_client.value * cost.redis_overhead.value,
         received_bytes: (lookups + swept + 3.0 * traffic.connects + 3.0 * traffic.parked) * 100.0,
         sent_bytes: (lookups + swept) * 60.0,
@@ -104,10 +106,13 @@ pub(super) fn redis(given: Given<'_>) -> Stage {
     let shape = Shape { process_cores: 1.0, process_memory: 0.0, least: 1.0, alone: true };
     Stage::new(REDIS, demand, shape, load, &[])
         .noting(format!(
-            "reads a second: {lookups} to route, {swept} by the sweep of flags; connections write {} times",
+            "reads a second: {} to route, {} by the sweep of flags; connections write {} times; news of them to {} directors take {} \
+             cores",
+            number(lookups),
+            number(swept),
             number(2.0 * traffic.connects),
-            lookups = number(lookups),
-            swept = number(swept)
+            number(directors),
+            number(news),
         ))
         .noting("a replica for each shard comes on top".to_owned())
 }
