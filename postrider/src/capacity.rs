@@ -71,11 +71,9 @@ impl Plan {
             disk_bytes: sum.disk_bytes + stage.load.disk_bytes,
         });
         // Neither engine can be divided by one installation, so whoever needs several of one needs several of all.
-        let installations = stage::named(&stages, stage::REDIS)
-            .into_iter()
-            .chain(stage::named(&stages, stage::POSTGRES))
-            .map(|stage| stage.machines)
-            .fold(1, u64::max);
+        let shards = stage::named(&stages, stage::REDIS).map_or(1, |redis| redis.processes);
+        let databases = stage::named(&stages, stage::POSTGRES).map_or(1, |postgres| postgres.machines);
+        let installations = shards.max(databases);
         let storms = storms::all(demand, &traffic, &stages, coefficients, settings);
         let limits = limits::all(demand, &traffic, &stages, installations, settings);
         Self { demand: demand.clone(), traffic, stages, totals, installations, storms, limits }

@@ -83,9 +83,9 @@ impl Given<'_> {
     }
 
     fn one_redis(&self) -> Limit {
-        let shards = self.machines(REDIS);
+        let shards = self.processes(REDIS);
         limit(
-            breaks_if(shards > 1),
+            breaks_if(shards > 1.0),
             "One Redis",
             format!(
                 "`redis.url` is one endpoint, and the driver is built without cluster support: an installation has one registry. This \
@@ -147,8 +147,8 @@ impl Given<'_> {
             decide_if(wanted > self.settings.redis_buckets * 1.28),
             "Redis packs up to 128 recipients into a hash",
             format!(
-                "so {} recipients want `redis.buckets` = {wanted}; its default {} would hold {} in each, unpacked, at several times \
-                 the memory. It cannot be changed on a filled registry. `hash-max-listpack-entries` must be 128 or more there.",
+                "With {} recipients `redis.buckets` has to be {wanted}; its default of {} would have {} in each, unpacked, at twice the \
+                 memory. It cannot be changed on a filled registry. `hash-max-listpack-entries` must be 128 or more there.",
                 number(self.traffic.recipients),
                 number(self.settings.redis_buckets),
                 number(self.traffic.recipients / self.settings.redis_buckets),

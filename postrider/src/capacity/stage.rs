@@ -20,6 +20,9 @@ const TIB: f64 = 1024.0 * GIB;
 const MIB: f64 = 1024.0 * 1024.0;
 const GBIT: f64 = 1e9 / 8.0;
 
+/// Of a machine, what is left at least beside a process that needs more of it than there is.
+const LEAST_MEMORY: f64 = 0.1;
+
 /// What a stage needs, all its machines together. Rates are per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Load {
@@ -72,8 +75,8 @@ pub(crate) struct Stage {
     /// Of one process, at the peak.
     pub(crate) process_cores: f64,
     pub(crate) process_memory_bytes: f64,
-    /// Cores of a machine that this stage can use.
-    pub(crate) machine_cores: f64,
+    /// Cores that its processes can use on its machines.
+    pub(crate) usable_cores: f64,
     /// What asks for machines, and what for processes.
     pub(crate) by_resource: Vec<Candidate>,
     pub(crate) by_limit: Vec<Candidate>,
@@ -102,12 +105,14 @@ impl Stage {
         by_limit.extend(more_limits);
         by_limit.retain(|candidate| candidate.needed > 0.0);
         let processes = most(&by_limit).map_or(1.0, |candidate| up(candidate.count())).max(shape.least);
-        // What each process holds is needed by a machine as often as it has processes.
-        load.memory_bytes += processes * shape.process_memory;
-        let machine_cores = if shape.alone { shape.process_cores } else { machine.cores };
+        // What a process holds is taken off the machine that it has for itself, else counted for each.
+        let (held, each) =
+            if shape.alone { (shape.process_memory, 0.0) } else { (0.0, shape.process_memory) };
+        load.memory_bytes += processes * each;
+        let memory = machine.memory_gib * GIB;
         let mut by_resource = vec![
-            limit("CPU", load.cores, machine_cores),
-            limit("memory", load.memory_bytes, machine.memory_gib * GIB),
+            limit("CPU", load.cores, machine.cores),
+            limit("memory", load.memory_bytes, (memory - held / free).max(memory * LEAST_MEMORY)),
             limit("network", load.received_bytes.max(load.sent_bytes), machine.nic_gbit * GBIT),
             limit("disk", load.disk_bytes, machine.disk_tib * TIB),
             limit("writing", load.written_bytes, machine.disk_mib * MIB),
@@ -117,6 +122,7 @@ impl Stage {
         let by_machine = most(&by_resource).map_or(1.0, |candidate| up(candidate.count())).max(shape.least);
         let machines = if shape.alone { by_machine.max(processes) } else { by_machine };
         let processes = processes.max(machines);
+        load.memory_bytes += machines * held;
         Self {
             name,
             load,
@@ -124,7 +130,7 @@ impl Stage {
             processes: processes as u64,
             process_cores: load.cores / processes,
             process_memory_bytes: load.memory_bytes / processes,
-            machine_cores,
+            usable_cores: (machines * machine.cores).min(processes * shape.process_cores),
             by_resource,
             by_limit,
             notes: Vec::new(),
@@ -148,7 +154,7 @@ impl Stage {
 
     /// Cores that its machines have and it does not need at the peak: what storms are met with.
     pub(super) fn free_cores(&self) -> f64 {
-        (self.machines as f64 * self.machine_cores - self.load.cores).max(f64::MIN_POSITIVE)
+        (self.usable_cores - self.load.cores).max(f64::MIN_POSITIVE)
     }
 
     pub(super) fn noting(mut self, note: String) -> Self {

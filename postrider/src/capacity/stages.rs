@@ -4,7 +4,6 @@ mod engines;
 
 use super::figures::number;
 use super::stage::{Candidate, DIRECTOR, DISTRIBUTOR, EXECUTOR, Load, RECEIVER, Shape, Stage, TLS};
-use super::traffic::ACKNOWLEDGEMENT_BYTES;
 use super::{Coefficients, Demand, Settings, Traffic};
 
 /// A process that fails is replaced by another.
@@ -125,7 +124,7 @@ fn distributor(given: Given<'_>) -> Stage {
         cores,
         memory_bytes: process + demand.clients * cost.connection_kernel.value,
         received_bytes: traffic.notifications * traffic.record_bytes
-            + traffic.acknowledgements * ACKNOWLEDGEMENT_BYTES,
+            + traffic.acknowledgements * cost.acknowledgement.value,
         sent_bytes: traffic.notifications * traffic.frame_bytes,
         descriptors: demand.clients,
         sessions: demand.clients,

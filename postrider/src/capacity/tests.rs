@@ -32,6 +32,7 @@ fn round() -> Coefficients {
         "postgres_rows" | "postgres_deletes" => 50_000.0,
         "postgres_drains" => 20_000.0,
         "postgres_row" => 300.0,
+        "outcome" => 20.0,
         _ => 0.0,
     };
     let file = names.iter().map(|(name, unit)| {

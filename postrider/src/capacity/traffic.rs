@@ -10,16 +10,6 @@ const WORKER_BUSY: f64 = 0.5;
 /// Partitions come in dozens: they divide evenly among most numbers of processes.
 const DOZEN: f64 = 12.0;
 
-/// Of each request at the receiver, beside the content: head, key, names.
-const REQUEST_BYTES: f64 = 400.0;
-/// Of each item of a batch.
-const ITEM_BYTES: f64 = 150.0;
-
-/// An acknowledgement and the headers of its packets, and those of the packet that it answers.
-pub(crate) const ACKNOWLEDGEMENT_BYTES: f64 = 110.0;
-/// An outcome on the log.
-pub(crate) const OUTCOME_BYTES: f64 = 20.0;
-
 /// See the module. Rates are per second.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Traffic {
@@ -70,8 +60,8 @@ impl Traffic {
             average,
             parked: notifications * demand.offline,
             requests: alone + together / demand.batch,
-            request_bytes: alone * (REQUEST_BYTES + demand.payload)
-                + together * (ITEM_BYTES + demand.payload + REQUEST_BYTES / demand.batch),
+            request_bytes: alone * (cost.request.value + demand.payload)
+                + together * (cost.request_item.value + demand.payload + cost.request.value / demand.batch),
             connects,
             lookups: notifications * (1.0 - remembered),
             remembered: recipients * remembered,

@@ -105,7 +105,8 @@ fn answer(plan: &Plan) -> Vec<Block> {
     );
     if plan.installations > 1 {
         sum.push_str(&format!(
-            " **It is no single installation today**: {} of them, for Redis and Postgres are each one machine of an installation.",
+            " **It is no single installation today**: {} of them, for an installation has one Redis and one Postgres. Sized here as if \
+             it were one; what every process does with every other, streams and news of routes, shrinks when it is divided.",
             number(plan.installations as f64),
         ));
     }

@@ -2,17 +2,10 @@
 
 use super::super::figures::number;
 use super::super::stage::{Candidate, KAFKA, Load, POSTGRES, REDIS, Shape, Stage};
-use super::super::traffic::OUTCOME_BYTES;
 use super::{Given, amortised, whole};
 
 /// Topics that have all partitions: notifications, parked, dead, outcomes.
 const TOPICS: f64 = 4.0;
-
-/// What a broker's Java machine takes, and what of the machine is left to the page cache.
-const BROKER_BYTES: f64 = 6.0 * 1024.0 * 1024.0 * 1024.0;
-
-/// Seconds of writes that the page cache holds, so that who reads at the end reads no disk.
-const CACHED_SECONDS: f64 = 60.0;
 
 /// Brokers: every record is appended once and copied, read by directors, and by executors where there are any; what is
 /// parked is appended once more and read three times (flags, rows, reconciler), outcomes once.
@@ -26,17 +19,18 @@ pub(super) fn kafka(given: Given<'_>, receivers: f64) -> Stage {
     let with_copies = 1.0 + (copies - 1.0) * cost.kafka_copy_share.value;
     let groups = if demand.tasks > 0.0 { 3.0 } else { 1.0 };
     let record = traffic.record_bytes;
-    let appended = (traffic.notifications + traffic.parked) * record + traffic.notifications * OUTCOME_BYTES;
+    let appended =
+        (traffic.notifications + traffic.parked) * record + traffic.notifications * cost.outcome.value;
     let read = (groups * traffic.notifications + 3.0 * traffic.parked) * record
-        + traffic.notifications * OUTCOME_BYTES;
+        + traffic.notifications * cost.outcome.value;
     let kept = demand.retention_hours * 3600.0;
     let stored = traffic.average
-        * ((1.0 + demand.offline) * (cost.record_stored.value + demand.payload) + OUTCOME_BYTES);
+        * ((1.0 + demand.offline) * (cost.record_stored.value + demand.payload) + cost.outcome.value);
     let load = Load {
         // Whoever connects asks where `parked` ends; those of a node that ask at the same moment share an answer.
         cores: (traffic.notifications + traffic.parked) * each * with_copies
             + traffic.connects * cost.kafka_end.seconds(),
-        memory_bytes: appended * copies * CACHED_SECONDS,
+        memory_bytes: appended * copies * cost.kafka_cached.value,
         received_bytes: appended * copies,
         sent_bytes: appended * (copies - 1.0) + read,
         disk_bytes: stored * kept * copies,
@@ -45,7 +39,7 @@ pub(super) fn kafka(given: Given<'_>, receivers: f64) -> Stage {
     };
     let shape = Shape {
         process_cores: demand.machine.cores,
-        process_memory: BROKER_BYTES,
+        process_memory: cost.kafka_process.value,
         least: copies,
         alone: true,
     };
@@ -103,7 +97,7 @@ pub(super) fn redis(given: Given<'_>, directors: f64) -> Stage {
         sent_bytes: (lookups + swept) * 60.0,
         ..Load::default()
     };
-    let shape = Shape { process_cores: 1.0, process_memory: 0.0, least: 1.0, alone: true };
+    let shape = Shape { process_cores: 1.0, process_memory: 0.0, least: 1.0, alone: false };
     Stage::new(REDIS, demand, shape, load, &[])
         .noting(format!(
             "reads a second: {} to route, {} by the sweep of flags; connections write {} times; news of them to {} directors take {} \
@@ -128,15 +122,14 @@ pub(super) fn postgres(given: Given<'_>, processes: f64) -> Stage {
         + traffic.parked / cost.postgres_deletes.value
         + drains / cost.postgres_drains.value
         + commits * cost.postgres_transaction.seconds();
-    // Row, index and its log, and the log of its deletion.
-    let written = traffic.parked * row * 2.5;
     let load = Load {
         cores,
-        memory_bytes: traffic.stored_rows * row * 0.1,
+        memory_bytes: traffic.stored_rows * row * cost.postgres_cached.value,
         received_bytes: traffic.parked * row,
         sent_bytes: traffic.parked * row,
-        disk_bytes: traffic.stored_rows * row * 1.5,
-        written_bytes: written,
+        disk_bytes: traffic.stored_rows * row,
+        // Row and indexes, their log, and the log of the deletion.
+        written_bytes: traffic.parked * row * cost.postgres_written.value,
         syncs: commits,
         ..Load::default()
     };
