@@ -109,6 +109,7 @@ const WIRE: &[&str] = &[
     "executor/src/results.rs",
     "executor/src/sandbox/command/wire.rs",
     "executor/src/sandbox/egress/address.rs",
+    "postrider/src/capacity",
     "postrider/src/cli/dead_letters/remote.rs",
     "postrider/src/cli/pages.rs",
     "postrider/src/cli/receiver.rs",

@@ -3,6 +3,7 @@
 
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -16,7 +17,7 @@ pub(super) fn connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStr
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     if let Some(from) = from.filter(|from| from.is_ipv4() == to.is_ipv4()) {
-        socket.bind(&SocketAddr::new(from, 0).into())?;
+        bind(&socket, from)?;
     }
     match socket.connect(&to.into()) {
         Ok(()) => {}
@@ -29,10 +30,27 @@ pub(super) fn connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStr
 /// Connects, and waits for it: however many do so in a row, the server's queue does not overflow.
 pub(super) fn connected(to: SocketAddr, from: IpAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
-    socket.bind(&SocketAddr::new(from, 0).into())?;
+    bind(&socket, from)?;
     socket.connect(&to.into())?;
     socket.set_nonblocking(true)?;
     Ok(TcpStream::from_std(socket.into()))
+}
+
+/// The local ports that are tried.
+const PORTS: std::ops::Range<u16> = 10_000..60_000;
+
+/// Binds to `from` and the next port that is free. The kernel looks for one at random when it is left to it, which takes the
+/// longer the more are taken: with a hundred thousand connections nearly all of the time.
+fn bind(socket: &Socket, from: IpAddr) -> io::Result<()> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    for _port in PORTS {
+        let port = PORTS.start + NEXT.fetch_add(1, Ordering::Relaxed) % (PORTS.end - PORTS.start);
+        match socket.bind(&SocketAddr::new(from, port).into()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            bound => return bound,
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
 }
 
 /// What a connection received and is not whole.
