@@ -17,6 +17,7 @@ pub(super) fn text(blocks: &[Block]) -> String {
         Block::Title(title) | Block::Heading(title) => format!("{}\n", title.to_uppercase()),
         Block::Text(text) => format!("{}\n", plain(text)),
         Block::List(items) => items.iter().map(|item| format!("- {}\n", plain(item))).collect(),
+        Block::Table(head, rows) if is_wide(rows) => stacked(head, rows),
         Block::Table(head, rows) => columns(head, rows),
     });
     rendered.collect::<Vec<_>>().join("\n")
@@ -42,6 +43,21 @@ pub(super) fn markdown(blocks: &[Block]) -> String {
 
 fn plain(text: &str) -> String {
     text.replace("**", "").replace('`', "")
+}
+
+/// Whether a cell of it is a sentence, which no terminal has beside others.
+fn is_wide(rows: &[Vec<String>]) -> bool {
+    const WIDEST: usize = 100;
+    rows.iter().flatten().any(|cell| plain(cell).chars().count() > WIDEST)
+}
+
+/// A row below the other, each cell on a line of its own.
+fn stacked(head: &[&str], rows: &[Vec<String>]) -> String {
+    let cells = |row: &Vec<String>| -> String {
+        let lines = row.iter().zip(head).skip(1).map(|(cell, name)| format!("    {name}: {}\n", plain(cell)));
+        format!("{}\n{}", row.first().map(|name| plain(name)).unwrap_or_default(), lines.collect::<String>())
+    };
+    rows.iter().map(cells).collect()
 }
 
 fn columns(head: &[&str], rows: &[Vec<String>]) -> String {
