@@ -54,7 +54,7 @@ impl Settings {
         let kafka = shared::config::KafkaSettings::default();
         let (redis, postgres) =
             (shared::config::RedisSettings::default(), shared::config::PostgresSettings::default());
-        let queue = f64::from(kafka.queue_kbytes) * 1024.0;
+        let unsent = f64::from(kafka.queue_kbytes) * 1024.0;
         Self {
             accepts: f64::from(distributor.http.accepts_per_second),
             announces: f64::from(distributor.lease.announce_per_second),
@@ -64,7 +64,7 @@ impl Settings {
             reconnect_s: distributor.edge.retry_max_ms.as_secs_f64(),
             window: f64::from(distributor.session.window),
             partition_bytes: (director.in_flight_bytes + 3 * director.archiver.waiting_bytes) as f64,
-            receiver_bytes: receiver.in_flight_bytes as f64 + queue,
+            receiver_bytes: receiver.in_flight_bytes as f64 + unsent,
             archiver_rate: f64::from(director.archiver.rate),
             archiver_age_s: director.archiver.age_ms.as_secs_f64(),
             session_timeout_s: kafka.session_timeout_ms.as_secs_f64(),
