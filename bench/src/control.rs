@@ -129,10 +129,10 @@ pub(crate) struct Tick {
     pub(crate) accepted: u64,
     pub(crate) refused: u64,
     pub(crate) unanswered: u64,
-    /// Notifications that clients acknowledged.
-    pub(crate) acknowledged: u64,
-    /// Of those, the ones that were not there before.
+    /// Notifications that came to clients; those of them that had not come before; those that clients acknowledged.
+    pub(crate) came: u64,
     pub(crate) fresh: u64,
+    pub(crate) acknowledged: u64,
     /// Connections that ended.
     pub(crate) dropped: u64,
     /// Connections that are live now.

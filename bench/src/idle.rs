@@ -169,9 +169,7 @@ impl Idle {
         load.produce(pipeline, &plan).await?;
         load.watch(pipeline);
         let before = (load.totals, load.cpu()?);
-        let from = load.send(&plan, self.rate, clients, Duration::from_secs(24 * 3600)).await?;
-        load.began = Some(from);
-        load.count_from(from).await?;
+        load.began = Some(load.send(&plan, self.rate, clients, Duration::from_secs(24 * 3600)).await?);
         let within = Duration::from_secs(300 + clients / 1000);
         anyhow::ensure!(load.until(within, Load::sent).await?, "the producers did not come to an end");
         load.settle(self.settle).await?;

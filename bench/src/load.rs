@@ -30,8 +30,9 @@ pub(crate) struct Totals {
     pub(crate) accepted: u64,
     pub(crate) refused: u64,
     pub(crate) unanswered: u64,
-    pub(crate) acknowledged: u64,
+    pub(crate) came: u64,
     pub(crate) fresh: u64,
+    pub(crate) acknowledged: u64,
     pub(crate) dropped: u64,
     /// When the latest answer and the latest acknowledgement came.
     pub(crate) last_accepted: u64,
@@ -210,7 +211,7 @@ impl Load {
         os::cpu_seconds(&self.watched)
     }
 
-    /// Begins a phase on every producer: so many notifications, or so long.
+    /// Begins a phase on every producer: so many notifications, or so long. Latencies count from its begin on.
     pub(crate) async fn send(
         &mut self,
         plan: &Plan,
@@ -220,6 +221,7 @@ impl Load {
     ) -> anyhow::Result<u64> {
         let from = micros() + 20_000;
         let until = from.saturating_add(u64::try_from(lasts.as_micros())?);
+        self.fleet.order_all(&Order::Count { from }).await?;
         let requests = notifications.div_ceil(plan.batch);
         for (index, worker) in (0..).zip(self.producers.clone()) {
             let requests = crate::schedule::spread(requests, plan.processes, index);
@@ -239,7 +241,8 @@ impl Load {
     pub(crate) async fn settle(&mut self, within: Duration) -> anyhow::Result<bool> {
         let deadline = Instant::now() + within;
         loop {
-            let all = self.totals.fresh >= self.totals.accepted;
+            let Totals { accepted, came, fresh, acknowledged, .. } = self.totals;
+            let all = fresh >= accepted && acknowledged >= came;
             if all || Instant::now() >= deadline {
                 return Ok(all);
             }
@@ -248,11 +251,6 @@ impl Load {
             }
             self.until(Duration::from_millis(50), |_| false).await?;
         }
-    }
-
-    /// Has latencies counted from then on.
-    pub(crate) async fn count_from(&mut self, from: u64) -> anyhow::Result<()> {
-        self.fleet.order_all(&Order::Count { from }).await
     }
 
     /// Has latencies of what is due then told apart.

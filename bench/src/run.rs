@@ -242,9 +242,7 @@ impl Run {
         lasts: Duration,
         stop: Option<Stop>,
     ) -> anyhow::Result<bool> {
-        let from = load.send(plan, self.rate, notifications, lasts).await?;
-        load.began = Some(from);
-        load.count_from(from).await?;
+        load.began = Some(load.send(plan, self.rate, notifications, lasts).await?);
         if let Some(stop) = stop {
             stop.run(load).await?;
         }

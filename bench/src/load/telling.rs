@@ -40,6 +40,7 @@ impl Load {
         totals.accepted += tick.accepted;
         totals.refused += tick.refused;
         totals.unanswered += tick.unanswered;
+        totals.came += tick.came;
         totals.acknowledged += tick.acknowledged;
         totals.fresh += tick.fresh;
         totals.dropped += tick.dropped;

@@ -154,6 +154,7 @@ fn enter(client: &mut Client, notification: &Notification<'_>, shared: &mut Shar
     let keeps_cursor = client.transport != Transport::Ws;
     let session = session(client);
     let came = session.entries.enter(notification.stamp.n, notification.id);
+    shared.tick.came += 1;
     shared.tick.fresh += u64::from(came != crate::ledger::Came::Again);
     if keeps_cursor {
         if session.cursor.len() == notification.cursor.len() {
