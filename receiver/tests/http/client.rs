@@ -65,12 +65,17 @@ impl Call {
 
     /// Sends it as it is.
     pub(crate) async fn send_bare(self, address: SocketAddr) -> Answer {
+        self.send_once(address).await.expect("closed without an answer")
+    }
+
+    /// Sends it as it is; nothing when the connection is closed without a byte of an answer.
+    pub(crate) async fn send_once(self, address: SocketAddr) -> Option<Answer> {
         let length = self.body.len().to_string();
         let call = self.header("connection", "close").header("content-length", &length);
         let mut stream = call.open(address).await;
         // A receiver that refuses early may close before it has read all.
         let _refused_early = stream.write_all(&call.body).await.is_err();
-        finish(stream).await
+        answered(stream).await
     }
 
     /// Sends the head and leaves the body to the test.
@@ -87,14 +92,21 @@ impl Call {
 }
 
 /// Reads until the peer closes.
-pub(crate) async fn finish(mut stream: TcpStream) -> Answer {
+pub(crate) async fn finish(stream: TcpStream) -> Answer {
+    answered(stream).await.expect("closed without an answer")
+}
+
+async fn answered(mut stream: TcpStream) -> Option<Answer> {
     let mut bytes = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
     let read = read.expect("the connection was not closed in time");
     let text = String::from_utf8_lossy(&bytes).into_owned();
+    if text.is_empty() {
+        return None;
+    }
     let Some((head, _)) = text.split_once("\r\n\r\n") else { panic!("no answer: {text:?} {read:?}") };
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_ascii_lowercase(), body: bytes[head.len() + 4..].to_vec() }
+    Some(Answer { status, head: head.to_ascii_lowercase(), body: bytes[head.len() + 4..].to_vec() })
 }
 
 impl Answer {
