@@ -23,7 +23,7 @@ use std::sync::Arc;
 use shared::clock::Clock;
 use shared::group::intake::Limits;
 use shared::group::{self, Group};
-use shared::log::{Appender, Subscriber, groups};
+use shared::log::{Appender, Interest, Subscriber, groups};
 use shared::position::Epoch;
 use shared::registry::Flags;
 use shared::retry::Backoff;
@@ -70,6 +70,7 @@ impl Archiver {
         let group_of = |name, topic| Group {
             name,
             topic,
+            interest: Interest::default(),
             limits,
             drain: config.drain_ms,
             backoff: self.backoff,

@@ -22,7 +22,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use shared::clock::Clock;
 use shared::group::intake::Limits;
 use shared::group::{self, Assignment, Group};
-use shared::log::{Commits, Ends, Reader, Subscriber};
+use shared::log::{Commits, Ends, Interest, Reader, Subscriber};
 use shared::retry::Backoff;
 use shared::shutdown::Shutdown;
 use shared::topic::Topic;
@@ -64,6 +64,7 @@ impl Reconciler {
         let group = Group {
             name: GROUP,
             topic: Topic::Notifications,
+            interest: Interest::default(),
             limits,
             drain,
             backoff,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use shared::admin::{Readiness, Ready};
 use shared::clock::Clock;
 use shared::group::{self, Group};
-use shared::log::{Appender, Commits, Ends, Reader, Subscriber, groups};
+use shared::log::{Appender, Commits, Ends, Interest, Reader, Subscriber, groups};
 use shared::registry::{Flags, Nodes, Routes};
 use shared::shutdown::Shutdown;
 use shared::store::{DeadLetters, Inbox, Requeues};
@@ -139,6 +139,7 @@ impl Service {
         let group = Group {
             name: groups::DIRECTOR,
             topic: Topic::Notifications,
+            interest: Interest::default(),
             limits: config.in_flight(),
             drain: config.drain_ms,
             backoff,

@@ -21,6 +21,10 @@ pub struct Config {
     /// Below the log's own drain limit.
     #[serde(with = "millis")]
     pub drain_ms: Duration,
+    /// How long the log may hold back a few records until there are more, which is what a task or an enrichment waits at
+    /// most on a quiet log; at zero it does not, and every record that is appended wakes the executor. Up to five seconds.
+    #[serde(with = "millis")]
+    pub patience_ms: Duration,
     /// How the log and the store are tried again when nothing else can be done.
     pub backoff: BackoffSettings,
     /// Running tasks.
@@ -41,6 +45,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             drain_ms: Duration::from_secs(8),
+            patience_ms: Duration::from_millis(20),
             backoff: BackoffSettings::default(),
             tasks: TaskSettings::default(),
             reaper: ReaperSettings::default(),
@@ -65,6 +70,7 @@ impl Section for Config {
     const NAME: &'static str = "executor";
 
     fn check(&self, mistakes: &mut Mistakes) {
+        mistakes.within("patience_ms", self.patience_ms.as_millis(), 0..=5_000);
         self.tasks.check(self.sandbox.turns.running, mistakes);
         self.reaper.check(mistakes);
         self.enrichment.check(mistakes);

@@ -15,12 +15,19 @@ pub(crate) trait Ask: Sized + Send + Sync + 'static {
     /// The kind.
     const KIND: Kind;
 
+    /// Whether a record may be of that kind, by a header. One without such a header is not.
+    fn wanted(name: &str, value: &[u8]) -> bool;
+
     /// Reads what is asked for.
     fn read(headers: &Headers) -> Result<Self, MalformedRecord>;
 }
 
 impl Ask for Order {
     const KIND: Kind = Kind::Task;
+
+    fn wanted(name: &str, value: &[u8]) -> bool {
+        record::task::is_order(name, value)
+    }
 
     fn read(headers: &Headers) -> Result<Self, MalformedRecord> {
         record::task::order(headers)
@@ -29,6 +36,10 @@ impl Ask for Order {
 
 impl Ask for Enrichment {
     const KIND: Kind = Kind::Enrichment;
+
+    fn wanted(name: &str, _value: &[u8]) -> bool {
+        record::task::names_module(name)
+    }
 
     fn read(headers: &Headers) -> Result<Self, MalformedRecord> {
         record::task::enrichment(headers)

@@ -8,7 +8,7 @@ use shared::admin::{Readiness, Ready};
 use shared::clock::Clock;
 use shared::group::{self, Group};
 use shared::log::outlet::Outlet;
-use shared::log::{Appender, Ends, Subscriber, groups};
+use shared::log::{Appender, Ends, Interest, Subscriber, groups};
 use shared::retry::Backoff;
 use shared::shutdown::Shutdown;
 use shared::store::{self, KeyValues, Modules, Schedules, TaskRuns};
@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::enrichment::Enricher;
 use crate::error::Error;
 use crate::metrics;
-use crate::routing::Source;
+use crate::routing::{Ask as _, Source};
 use crate::sandbox::{self, Resolver, Sandbox, SystemResolver};
 use crate::schedules::{Scheduler, SchedulerPorts};
 use crate::stores::{Shelves, Spaces};
@@ -187,9 +187,10 @@ impl Service {
         let Self { readiness, parts } = self;
         let Parts { config, subscriber, clerk, runner, enricher, reaper, scheduler, source } = *parts;
         let stop = shutdown.child();
-        let group_of = |name, limits| Group {
+        let group_of = |name, wanted: fn(&str, &[u8]) -> bool, limits| Group {
             name,
             topic: Topic::Notifications,
+            interest: Interest { header: Some(wanted), patience: config.patience_ms },
             limits,
             drain: config.drain_ms,
             backoff: config.backoff.into(),
@@ -201,14 +202,15 @@ impl Service {
         };
         let leases = Arc::clone(&runner.leases);
         let tasks = async {
-            let group = group_of(groups::EXECUTOR_TASKS, config.tasks.in_flight());
+            let group = group_of(groups::EXECUTOR_TASKS, Order::wanted, config.tasks.in_flight());
             let workers: Workers<Order, Runner> =
                 Workers { group: group.name, source, work: runner, asks: PhantomData };
             let joined = || readiness.set("tasks", Ready::Yes);
             ran(group::run(group, &*subscriber, &workers, joined, &stop).await)
         };
         let enrichment = async {
-            let group = group_of(groups::EXECUTOR_ENRICHMENT, config.enrichment.in_flight());
+            let group =
+                group_of(groups::EXECUTOR_ENRICHMENT, Enrichment::wanted, config.enrichment.in_flight());
             let workers: Workers<Enrichment, Enricher> =
                 Workers { group: group.name, source, work: enricher, asks: PhantomData };
             let joined = || readiness.set("enrichment", Ready::Yes);

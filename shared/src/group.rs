@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::intake::{Intake, Limits};
-use crate::log::{Consumer, Error as LogError, Progress, Release, Subscriber, Turn};
+use crate::log::{Consumer, Error as LogError, Interest, Progress, Release, Subscriber, Turn};
 use crate::position::PartitionId;
 use crate::retry::Backoff;
 use crate::shutdown::Shutdown;
@@ -80,6 +80,8 @@ pub struct Group {
     pub name: &'static str,
     /// What it reads.
     pub topic: Topic,
+    /// What of it.
+    pub interest: Interest,
     /// Of each partition.
     pub limits: Limits,
     /// How long a worker may drain.
@@ -168,7 +170,7 @@ async fn join(
     loop {
         let joined = tokio::select! {
             () = shutdown.begun() => return Ok(None),
-            joined = subscriber.subscribe(group.topic, group.name) => joined,
+            joined = subscriber.subscribe(group.topic, group.name, group.interest) => joined,
         };
         match joined {
             Ok(consumer) => return Ok(Some(consumer)),

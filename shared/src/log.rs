@@ -12,6 +12,7 @@ pub mod sqlite;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -65,6 +66,24 @@ pub struct Fetched {
     pub entry: Entry,
 }
 
+/// What a member of a group wants of a topic. The default is everything, at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Interest {
+    /// Whether a record with this header, name and value, is wanted; none: every record is. Of those that are not wanted,
+    /// and come one after the other, at least the last comes, late and bare: with an empty [`Entry`], so that who reads
+    /// knows how far it is.
+    pub header: Option<fn(&str, &[u8]) -> bool>,
+    /// How long the log may wait for more records before it hands on a few. At zero it does not.
+    pub patience: Duration,
+}
+
+impl Interest {
+    /// Whether a record with these headers is wanted.
+    pub(crate) fn wants<'a>(self, mut headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> bool {
+        self.header.is_none_or(|wanted| headers.any(|(name, value)| wanted(name, value)))
+    }
+}
+
 /// What went wrong, cut by what the caller can do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -104,11 +123,17 @@ pub trait Appender: Send + Sync + 'static {
 /// Joins consumer groups.
 #[async_trait]
 pub trait Subscriber: Send + Sync + 'static {
-    /// Joins `group` on `topic`. Partitions without a committed offset start at the earliest record.
+    /// Joins `group` on `topic`, for what is of `interest`. Partitions without a committed offset start at the earliest
+    /// record.
     ///
     /// # Errors
     /// [`Error::Rejected`] when the topic does not exist.
-    async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Consumer>, Error>;
+    async fn subscribe(
+        &self,
+        topic: Topic,
+        group: &str,
+        interest: Interest,
+    ) -> Result<Box<dyn Consumer>, Error>;
 }
 
 /// One member of a consumer group on one topic.

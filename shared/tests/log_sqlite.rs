@@ -11,7 +11,7 @@ use shared::clock::{ManualClock, SystemClock, Timestamp};
 use shared::config::LogSettings;
 use shared::log::contract::Fixture;
 use shared::log::sqlite::Log;
-use shared::log::{Appender, Ends, Entry, Error, Provision, Subscriber, Turn};
+use shared::log::{Appender, Ends, Entry, Error, Interest, Provision, Subscriber, Turn};
 use shared::position::PartitionId;
 use shared::topic::Topic;
 
@@ -37,7 +37,7 @@ fn entry(payload: &str) -> Entry {
 
 /// The first records of the group's partitions, as many as asked for, with what was assigned.
 async fn read(log: &Arc<Log>, group: &str, records: usize) -> (Vec<String>, Box<dyn shared::log::Consumer>) {
-    let mut consumer = log.subscribe(Topic::Notifications, group).await.unwrap();
+    let mut consumer = log.subscribe(Topic::Notifications, group, Interest::default()).await.unwrap();
     let mut seen = Vec::new();
     while seen.len() < records {
         let turn = tokio::time::timeout(Duration::from_secs(20), consumer.next()).await.unwrap().unwrap();
@@ -221,9 +221,9 @@ async fn a_revoked_partition_goes_on_after_the_drain_deadline_at_latest() {
     settings.sqlite.drain_timeout_ms = Duration::from_millis(100);
     let path = directory.path().join("log.sqlite");
     let log = Log::open(&path, &settings, Arc::new(SystemClock)).await.unwrap();
-    let mut first = log.subscribe(Topic::Notifications, "director").await.unwrap();
+    let mut first = log.subscribe(Topic::Notifications, "director", Interest::default()).await.unwrap();
     assert!(matches!(first.next().await, Ok(Turn::Assigned(all)) if all.len() == 4));
-    let mut second = log.subscribe(Topic::Notifications, "director").await.unwrap();
+    let mut second = log.subscribe(Topic::Notifications, "director", Interest::default()).await.unwrap();
     let Ok(Turn::Revoked(partitions, _held)) = first.next().await else { panic!("no revocation") };
     let turn = tokio::time::timeout(Duration::from_secs(5), second.next()).await.unwrap().unwrap();
     let Turn::Assigned(assigned) = turn else { panic!("{turn:?}") };

@@ -212,6 +212,7 @@ mod tests {
         let group = Group {
             name: "tests",
             topic: shared::topic::Topic::Parked,
+            interest: shared::log::Interest::default(),
             limits: Limits { records: 100, bytes: 1 << 20, room_percent: 50 },
             drain: Duration::ZERO,
             backoff: Backoff { base: Duration::ZERO, cap: Duration::ZERO },

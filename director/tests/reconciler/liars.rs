@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use shared::log::{Appender, Consumer, Entry, Error, Fetched, Placed, Progress, Reader, Subscriber, Turn};
+use shared::log::{
+    Appender, Consumer, Entry, Error, Fetched, Interest, Placed, Progress, Reader, Subscriber, Turn,
+};
 use shared::position::PartitionId;
 use shared::topic::Topic;
 
@@ -38,8 +40,13 @@ pub(crate) struct Hasty {
 
 #[async_trait]
 impl Subscriber for Hasty {
-    async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Consumer>, Error> {
-        let member = self.log.subscribe(topic, group).await?;
+    async fn subscribe(
+        &self,
+        topic: Topic,
+        group: &str,
+        interest: Interest,
+    ) -> Result<Box<dyn Consumer>, Error> {
+        let member = self.log.subscribe(topic, group, interest).await?;
         Ok(if group == self.group { Box::new(HastyMember(member, self.by)) } else { member })
     }
 }

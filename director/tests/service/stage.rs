@@ -9,7 +9,7 @@ use postrider_director::{Config, Ports, Service};
 use shared::clock::{Clock, SystemClock, Timestamp};
 use shared::config::{LogSettings, StoreSettings};
 use shared::log::sqlite::Log;
-use shared::log::{Appender as _, Consumer, Ends as _, Entry, Subscriber as _, Turn};
+use shared::log::{Appender as _, Consumer, Ends as _, Entry, Interest, Subscriber as _, Turn};
 use shared::notification::{ContentType, Notification, NotificationId, NotificationType, Trace, Urgency};
 use shared::position::{Cursor, PartitionId};
 use shared::recipient::Recipient;
@@ -152,7 +152,7 @@ impl Stage {
     pub(crate) async fn ids(&self, recipient: &str) -> Vec<String> {
         let (home, end) = (self.partition(recipient), self.end(recipient).await);
         let group = format!("reader-{:x}", rand::random::<u64>());
-        let mut reader = self.log.subscribe(Topic::Notifications, &group).await.unwrap();
+        let mut reader = self.log.subscribe(Topic::Notifications, &group, Interest::default()).await.unwrap();
         let (mut ids, mut next) = (Vec::new(), 0);
         while next < end {
             let turn = tokio::time::timeout(DEADLINE, reader.next()).await.unwrap().unwrap();
@@ -209,7 +209,7 @@ impl Stage {
     /// Waits until so many copies stand on `parked` for a recipient.
     pub(crate) async fn parked(&self, recipient: &str, count: usize) {
         let group = format!("reader-{:x}", rand::random::<u64>());
-        let mut reader = self.log.subscribe(Topic::Parked, &group).await.unwrap();
+        let mut reader = self.log.subscribe(Topic::Parked, &group, Interest::default()).await.unwrap();
         let mut copies = 0;
         while copies < count {
             let turn = tokio::time::timeout(DEADLINE, reader.next()).await.unwrap().unwrap();
@@ -243,7 +243,7 @@ impl Stage {
 
     /// A member of a group.
     pub(crate) async fn join(&self, topic: Topic, group: &str) -> Box<dyn Consumer> {
-        self.log.subscribe(topic, group).await.unwrap()
+        self.log.subscribe(topic, group, Interest::default()).await.unwrap()
     }
 
     /// Where the director's group goes on in the partition of a recipient, once no director runs.

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use shared::config::{KafkaSettings, LogSettings};
 use shared::log::kafka::{Admin, Log};
 use shared::log::{
-    Appender as _, Consumer, Ends as _, Entry, Error, Fetched, Placed, Provision as _, Subscriber as _, Turn,
+    Appender as _, Consumer, Ends as _, Entry, Error, Fetched, Interest, Placed, Provision as _,
+    Subscriber as _, Turn,
 };
 use shared::position::PartitionId;
 use shared::topic::Topic;
@@ -100,7 +101,7 @@ fn records(turn: Turn) -> Option<Vec<Fetched>> {
 async fn partitions_whose_leader_died_are_read_on() {
     let mut stack = brokers(Engines::Own { brokers: 3 }).await;
     let log = log(&mut stack, 3).await;
-    let mut member = log.subscribe(Topic::Notifications, "director").await.unwrap();
+    let mut member = log.subscribe(Topic::Notifications, "director", Interest::default()).await.unwrap();
     let keys: Vec<String> = (0..12).map(|number| format!("tenant/recipient-{number}")).collect();
     for broker in 0..3 {
         for (key, away) in keys.iter().map(|key| (key, false)).chain(keys.iter().map(|key| (key, true))) {
@@ -134,7 +135,7 @@ async fn partitions_whose_leader_died_are_read_on() {
 async fn a_member_silent_for_too_long_is_told_what_it_lost_and_gets_it_again() {
     let mut stack = brokers(Engines::PROXIED).await;
     let log = log(&mut stack, 1).await;
-    let mut member = log.subscribe(Topic::Notifications, "director").await.unwrap();
+    let mut member = log.subscribe(Topic::Notifications, "director", Interest::default()).await.unwrap();
     let assigned = |turn| match turn {
         Turn::Assigned(partitions) => Some(partitions),
         Turn::Fetched(..) | Turn::Revoked(..) | Turn::Lost(_) => None,

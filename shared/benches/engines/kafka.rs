@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use shared::config::{KafkaSettings, LogSettings};
 use shared::log::kafka::{Admin, Log};
-use shared::log::{Appender as _, Consumer, Entry, Provision as _, Subscriber as _, Turn};
+use shared::log::{Appender as _, Consumer, Entry, Interest, Provision as _, Subscriber as _, Turn};
 use shared::record::encode;
 use shared::topic::Topic;
 use tokio::time::{Instant, sleep_until};
@@ -65,7 +65,7 @@ async fn one(partitions: u32, name: &str) {
     let log = Log::connect(&log, &kafka).await.unwrap();
     // Once to warm the broker's compiler, then for the figure.
     for round in 0..3 {
-        let consumer = log.subscribe(Topic::Notifications, "bench").await.unwrap();
+        let consumer = log.subscribe(Topic::Notifications, "bench", Interest::default()).await.unwrap();
         let before = server.open_bytes(&prefix, ".log");
         let from = server.cpu();
         let reading = tokio::spawn(consume(consumer, CALLS * CALL));

@@ -105,6 +105,7 @@ macro_rules! log_contract {
             a_record_at_the_limit_can_be_parked_and_dead_lettered_whole
             a_member_reads_everything_as_it_was_appended
             a_member_hears_of_new_records_soon
+            what_is_of_no_interest_comes_bare_and_not_all_of_it
             a_group_resumes_exactly_where_it_finished
             what_is_not_finished_comes_again
             two_groups_do_not_see_each_other

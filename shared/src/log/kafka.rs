@@ -27,7 +27,9 @@ use self::ends::Asker;
 use self::member::Member;
 use self::producer::Producer;
 use self::reader::Readers;
-use super::{Appender, Commits, Consumer, Ends, Entry, Error, Fetched, Lag, Placed, Reader, Subscriber};
+use super::{
+    Appender, Commits, Consumer, Ends, Entry, Error, Fetched, Interest, Lag, Placed, Reader, Subscriber,
+};
 use crate::config::{KafkaSettings, LogSettings};
 use crate::position::{Epoch, PartitionId};
 use crate::topic::Topic;
@@ -77,9 +79,14 @@ impl Appender for Log {
 
 #[async_trait]
 impl Subscriber for Log {
-    async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Consumer>, Error> {
+    async fn subscribe(
+        &self,
+        topic: Topic,
+        group: &str,
+        interest: Interest,
+    ) -> Result<Box<dyn Consumer>, Error> {
         self.asker.find(&[topic]).await?;
-        let member = Member::join(&self.log, &self.kafka, self.names.get(topic), group)?;
+        let member = Member::join(&self.log, &self.kafka, self.names.get(topic), group, interest)?;
         Ok(Box::new(member))
     }
 }

@@ -28,7 +28,9 @@ use self::core::Core;
 use self::file::{File, lay_out};
 use self::member::Member;
 use self::writer::{Append, Request, Writer};
-use super::{Appender, Consumer, Ends, Entry, Error, Placed, Provision, Subscriber, TopicState, metrics};
+use super::{
+    Appender, Consumer, Ends, Entry, Error, Interest, Placed, Provision, Subscriber, TopicState, metrics,
+};
 use crate::clock::Clock;
 use crate::config::LogSettings;
 use crate::position::{Epoch, PartitionId};
@@ -159,7 +161,12 @@ impl Appender for Log {
 
 #[async_trait]
 impl Subscriber for Log {
-    async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Consumer>, Error> {
+    async fn subscribe(
+        &self,
+        topic: Topic,
+        group: &str,
+        interest: Interest,
+    ) -> Result<Box<dyn Consumer>, Error> {
         let earliest = || {
             (0..self.core.partitions)
                 .map(|partition| self.core.first(topic, PartitionId(partition)))
@@ -170,7 +177,7 @@ impl Subscriber for Log {
         let (answer, saved) = oneshot::channel();
         self.requests.send(Request::Save(answer)).await.map_err(|_stopped| Error::Closed)?;
         saved.await.map_err(|_stopped| Error::Closed)??;
-        Ok(Box::new(Member::join(Arc::clone(&self.core), self.requests.clone(), group)))
+        Ok(Box::new(Member::join(Arc::clone(&self.core), self.requests.clone(), group, interest)))
     }
 }
 

@@ -52,6 +52,18 @@ pub fn encode_enrichment(notification: &Notification, enrichment: &Enrichment) -
     entry
 }
 
+/// Whether this header makes a record one of [`Kind::Task`], unless an earlier one of its name says otherwise.
+#[must_use]
+pub fn is_order(name: &str, value: &[u8]) -> bool {
+    name == super::headers::KIND && value == b"task"
+}
+
+/// Whether this header names the module of a task, which every record of [`Kind::Enrichment`] has.
+#[must_use]
+pub fn names_module(name: &str) -> bool {
+    name == TASK
+}
+
 /// Reads what a record of [`Kind::Task`] asks for.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::Fixture;
 use super::reader::Reader;
+use crate::log::{Entry, Interest};
 use crate::position::PartitionId;
 use crate::topic::Topic;
 
@@ -47,6 +48,34 @@ pub async fn a_member_hears_of_new_records_soon(fixture: &Fixture) {
         "half took longer than {:?}",
         took[took.len() / 2]
     );
+    reader.close().await;
+}
+
+/// What is wanted comes whole, and how far a partition was read is known however little of it is.
+pub async fn what_is_of_no_interest_comes_bare_and_not_all_of_it(fixture: &Fixture) {
+    let interest = Interest {
+        header: Some(|name, value| name == "ce_id" && value == b"id-yes"),
+        patience: Duration::from_millis(10),
+    };
+    let mut reader =
+        Reader::join_for(fixture, Topic::Notifications, "tasks", interest).await.alone(fixture).await;
+    let read_to = |reader: &Reader, partition, offset| {
+        reader.seen.iter().any(|record| record.partition == partition && record.offset == offset)
+    };
+    fixture.append(Topic::Notifications, HERE, &["no", "no", "yes", "no", "yes", "no", "no"]).await;
+    fixture.append(Topic::Notifications, ELSEWHERE, &["no"]).await;
+    reader
+        .until("the last of both", |reader| read_to(reader, HERE, 6) && read_to(reader, ELSEWHERE, 0))
+        .await;
+    fixture.append(Topic::Notifications, HERE, &["no", "yes"]).await;
+    reader.until("what is wanted later", |reader| read_to(reader, HERE, 8)).await;
+
+    let here = reader.seen.iter().filter(|record| record.partition == HERE);
+    let (whole, bare): (Vec<_>, Vec<_>) = here.partition(|record| record.entry != Entry::default());
+    assert_eq!(whole.iter().map(|record| record.offset).collect::<Vec<_>>(), [2, 4, 8]);
+    assert!(whole.iter().all(|record| record.entry.payload == b"yes"[..]), "{whole:?}");
+    assert!(bare.iter().any(|record| record.offset == 6), "{bare:?}");
+    assert!(bare.iter().all(|record| record.timestamp.as_millis() > 0), "{bare:?}");
     reader.close().await;
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Fixture, PATIENCE};
-use crate::log::{Consumer, Fetched, Progress, Release, Turn};
+use crate::log::{Consumer, Fetched, Interest, Progress, Release, Turn};
 use crate::position::PartitionId;
 use crate::topic::Topic;
 
@@ -31,7 +31,12 @@ pub(super) enum Releases {
 
 impl Reader {
     pub(super) async fn join(fixture: &Fixture, topic: Topic, group: &str) -> Self {
-        let consumer = fixture.subscriber.subscribe(topic, group).await.expect("the topic is there");
+        Self::join_for(fixture, topic, group, Interest::default()).await
+    }
+
+    pub(super) async fn join_for(fixture: &Fixture, topic: Topic, group: &str, interest: Interest) -> Self {
+        let joined = fixture.subscriber.subscribe(topic, group, interest).await;
+        let consumer = joined.expect("the topic is there");
         let progress = consumer.progress();
         Self {
             consumer,
@@ -45,7 +50,12 @@ impl Reader {
 
     /// Joins and waits until every partition is this member's.
     pub(super) async fn join_alone(fixture: &Fixture, topic: Topic, group: &str) -> Self {
-        let mut reader = Self::join(fixture, topic, group).await;
+        Self::join(fixture, topic, group).await.alone(fixture).await
+    }
+
+    /// Waits until every partition is this member's.
+    pub(super) async fn alone(self, fixture: &Fixture) -> Self {
+        let mut reader = self;
         let all = fixture.partitions().count();
         reader.until("every partition to be assigned", |reader| reader.owned.len() == all).await;
         reader

@@ -1,5 +1,6 @@
 //! One member of a consumer group, as the port has it.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,12 +8,15 @@ use async_trait::async_trait;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio::sync::oneshot;
 
-use super::super::{Consumer, Error, Progress, Turn};
+use super::super::{Consumer, Error, Interest, Progress, Turn};
 use super::client::{base, failed, millis};
 use super::mailbox::Mailbox;
 use super::poll::Poller;
 use super::rebalance::Rebalances;
 use crate::config::{KafkaSettings, LogSettings};
+
+/// So much is handed on without patience.
+const MANY_BYTES: &str = "262144";
 
 pub(super) struct Member {
     mailbox: Arc<Mailbox>,
@@ -26,6 +30,7 @@ impl Member {
         kafka: &KafkaSettings,
         topic: &str,
         group: &str,
+        interest: Interest,
     ) -> Result<Self, Error> {
         // The poll thread waits for a drain; the group must bear that, and a few questions to brokers.
         let max_poll = kafka.session_timeout_ms.max(kafka.drain_timeout_ms * 2 + Duration::from_secs(30));
@@ -41,11 +46,15 @@ impl Member {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
             .set("allow.auto.create.topics", "false")
-            .set("fetch.wait.max.ms", "50")
             // The default of a second stalls a consumer whose queue was full for a moment.
             .set("fetch.queue.backoff.ms", "5")
             .set("fetch.error.backoff.ms", "100")
             .set("queued.max.messages.kbytes", (16 * 1024).max(log.max_record_bytes / 512).to_string());
+        if interest.patience.is_zero() {
+            config.set("fetch.wait.max.ms", "50");
+        } else {
+            config.set("fetch.wait.max.ms", millis(interest.patience)).set("fetch.min.bytes", MANY_BYTES);
+        }
         let mailbox = Arc::new(Mailbox::default());
         let context = Rebalances::new(Arc::clone(&mailbox), topic, kafka.drain_timeout_ms);
         let mut consumer: BaseConsumer<Rebalances> = config.create_with_context(context).map_err(failed)?;
@@ -55,6 +64,8 @@ impl Member {
         let poller = Poller {
             consumer,
             mailbox: Arc::clone(&mailbox),
+            interest,
+            passed: RefCell::default(),
             batch_records: log.batch_records,
             batch_bytes: log.batch_kbytes * 1024,
         };

@@ -3,6 +3,7 @@
 //! It sleeps until librdkafka has something or the member wants something. `StreamConsumer` is not used: its partition
 //! queues can lose a wake-up; and dropping a consumer blocks, so it is dropped here.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::super::{Entry, Error, Fetched, metrics};
+use super::super::{Entry, Error, Fetched, Interest, metrics};
 use super::client::is_final;
 use super::mailbox::Mailbox;
 use super::rebalance::Rebalances;
@@ -30,6 +31,9 @@ const TICK: Duration = Duration::from_millis(50);
 pub(super) struct Poller {
     pub(super) consumer: BaseConsumer<Rebalances>,
     pub(super) mailbox: Arc<Mailbox>,
+    pub(super) interest: Interest,
+    /// The last record of each partition that is not wanted, until it is told or one that is wanted comes.
+    pub(super) passed: RefCell<BTreeMap<PartitionId, Fetched>>,
     pub(super) batch_records: usize,
     pub(super) batch_bytes: usize,
 }
@@ -38,7 +42,7 @@ impl Poller {
     /// Until the member is closed or of no more use.
     pub(super) fn run(self) {
         let mut last = Error::Closed;
-        let mut round = Instant::now();
+        let (mut round, mut told) = (Instant::now(), Instant::now());
         loop {
             self.mailbox.wait(TICK);
             if self.mailbox.is_closing() {
@@ -51,6 +55,10 @@ impl Poller {
                 tracing::error!(error = ?error, "the member is of no more use");
                 last = error;
                 break;
+            }
+            if told.elapsed() >= TICK && self.mailbox.has_room() {
+                told = Instant::now();
+                self.tell_passed();
             }
         }
         self.consumer.context().store_finished(&self.consumer);
@@ -72,6 +80,7 @@ impl Poller {
         let controls = self.mailbox.take_controls();
         // Seeks first: a partition that is resumed must not show what lies before.
         for (partition, offset) in controls.seeks {
+            self.passed.borrow_mut().remove(&partition);
             let raw = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
             let topic = &self.consumer.context().topic;
             let sought = self.consumer.seek(topic, partition.0.cast_signed(), raw, Duration::from_secs(1));
@@ -114,13 +123,20 @@ impl Poller {
             let served = self.consumer.context().take_served();
             for partition in self.consumer.context().take_gone() {
                 batches.remove(&partition);
+                self.passed.borrow_mut().remove(&partition);
             }
             match polled {
-                Some(Ok(record)) => {
+                Some(Ok(record)) if self.interest.wants(headers(&record)) => {
                     if let Some(fetched) = fetched(&record) {
                         records += 1;
                         bytes += fetched.entry.size_bytes();
                         batches.entry(fetched.partition).or_default().push(fetched);
+                    }
+                }
+                Some(Ok(record)) => {
+                    records += 1;
+                    if let Some(bare) = placed(&record, Entry::default()) {
+                        self.passed.borrow_mut().insert(bare.partition, bare);
                     }
                 }
                 Some(Err(error)) => self.hear(error)?,
@@ -133,9 +149,25 @@ impl Poller {
         }
         metrics::fetched("kafka", records);
         for (partition, records) in batches {
-            self.mailbox.fetched(partition, records);
+            self.hand_on(partition, records);
         }
         Ok(more)
+    }
+
+    /// What was passed before the last of `records` needs no telling any more.
+    fn hand_on(&self, partition: PartitionId, records: Vec<Fetched>) {
+        let mut passed = self.passed.borrow_mut();
+        let last = records.last().map(|record| record.offset);
+        if passed.get(&partition).is_some_and(|passed| last > Some(passed.offset)) {
+            passed.remove(&partition);
+        }
+        self.mailbox.fetched(partition, records);
+    }
+
+    fn tell_passed(&self) {
+        for (partition, passed) in self.passed.take() {
+            self.mailbox.fetched(partition, vec![passed]);
+        }
     }
 
     /// Errors that librdkafka lives through by itself are told; others end the member.
@@ -158,15 +190,24 @@ impl Poller {
     }
 }
 
-/// One allocation for the whole record; its parts share it.
-pub(super) fn fetched(record: &BorrowedMessage<'_>) -> Option<Fetched> {
+fn headers<'a>(record: &'a BorrowedMessage<'_>) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+    let headers = record.headers().into_iter().flat_map(|headers| headers.iter());
+    headers.map(|header| (header.key, header.value.unwrap_or_default()))
+}
+
+/// `entry` where `record` stands.
+fn placed(record: &BorrowedMessage<'_>, entry: Entry) -> Option<Fetched> {
     let partition = PartitionId(u32::try_from(record.partition()).ok()?);
     let offset = u64::try_from(record.offset()).ok()?;
     let timestamp = record.timestamp().to_millis().and_then(|millis| u64::try_from(millis).ok()).unwrap_or(0);
+    Some(Fetched { partition, offset, timestamp: Timestamp::from_millis(timestamp), entry })
+}
+
+/// One allocation for the whole record; its parts share it.
+pub(super) fn fetched(record: &BorrowedMessage<'_>) -> Option<Fetched> {
     let (key, payload) = (record.key().unwrap_or_default(), record.payload().unwrap_or_default());
-    let headers = || record.headers().into_iter().flat_map(|headers| headers.iter());
-    let (count, values) = headers()
-        .fold((0, 0), |(count, values), header| (count + 1, values + header.value.map_or(0, <[u8]>::len)));
+    let (count, values) =
+        headers(record).fold((0, 0), |(count, values), (_, value)| (count + 1, values + value.len()));
     let mut whole = BytesMut::with_capacity(key.len() + values + payload.len());
     let mut share = |part: &[u8]| {
         whole.extend_from_slice(part);
@@ -174,7 +215,6 @@ pub(super) fn fetched(record: &BorrowedMessage<'_>) -> Option<Fetched> {
     };
     let key = share(key);
     let mut own = Vec::with_capacity(count);
-    own.extend(headers().map(|header| (header_name(header.key), share(header.value.unwrap_or_default()))));
-    let entry = Entry { key, headers: own, payload: share(payload) };
-    Some(Fetched { partition, offset, timestamp: Timestamp::from_millis(timestamp), entry })
+    own.extend(headers(record).map(|(name, value)| (header_name(name), share(value))));
+    placed(record, Entry { key, headers: own, payload: share(payload) })
 }

@@ -8,7 +8,7 @@ use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -22,10 +22,13 @@ use crate::topic::Topic;
 const RECORD_OVERHEAD_BYTES: usize = 256;
 /// librdkafka looks for records past their time once a second; an answer later than this is not waited for.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long a thread serves a producer before it looks whether it is still used. `ThreadedProducer` is not used: it looks
+/// ten times a second, and the driver's binding waits for the last millisecond before that without sleeping.
+const SERVED: Duration = Duration::from_secs(2);
 
 pub(super) struct Producer {
     config: ClientConfig,
-    current: RwLock<ThreadedProducer<Deliveries>>,
+    current: RwLock<Arc<BaseProducer<Deliveries>>>,
     room: Arc<Semaphore>,
     max_record_bytes: usize,
     deadline: Duration,
@@ -63,6 +66,23 @@ impl ProducerContext for Deliveries {
     }
 }
 
+/// A producer and the thread that serves it for as long as it is used.
+fn start(config: &ClientConfig) -> Result<Arc<BaseProducer<Deliveries>>, Error> {
+    let producer: BaseProducer<_> = config.create_with_context(Deliveries).map_err(failed)?;
+    let producer = Arc::new(producer);
+    let served = Arc::clone(&producer);
+    std::thread::Builder::new()
+        .name("log-producer".into())
+        .spawn(move || {
+            // Once it is used no more, it is dropped here, where that may wait.
+            while Arc::strong_count(&served) > 1 {
+                served.poll(SERVED);
+            }
+        })
+        .map_err(|error| Error::Unavailable(Some(error.into())))?;
+    Ok(producer)
+}
+
 fn place(partition: i32, offset: i64) -> Result<Placed, Error> {
     let (partition, offset) = (u32::try_from(partition), u64::try_from(offset));
     match (partition, offset) {
@@ -95,7 +115,7 @@ impl Producer {
                 kafka.queue_kbytes.saturating_mul(2).min(2_147_483_647).to_string(),
             )
             .set("queue.buffering.max.messages", "0");
-        let current = RwLock::new(config.create_with_context(Deliveries).map_err(failed)?);
+        let current = RwLock::new(start(&config)?);
         Ok(Self {
             config,
             current,
@@ -140,7 +160,7 @@ impl Producer {
 
     fn send(
         &self,
-        producer: &ThreadedProducer<Deliveries>,
+        producer: &BaseProducer<Deliveries>,
         topic: &str,
         most: usize,
         entry: &Entry,
@@ -169,19 +189,18 @@ impl Producer {
     /// After a fatal error a producer takes nothing any more: another takes its place. What the old one had not
     /// answered is answered as unavailable.
     fn replace_when_fatal(&self) {
-        let is_fatal = |producer: &ThreadedProducer<Deliveries>| producer.client().fatal_error();
+        let is_fatal = |producer: &BaseProducer<Deliveries>| producer.client().fatal_error();
         if is_fatal(&self.current.read().unwrap_or_else(PoisonError::into_inner)).is_none() {
             return;
         }
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let Some((code, reason)) = is_fatal(&current) else { return };
-        match self.config.create_with_context(Deliveries) {
+        match start(&self.config) {
             Ok(fresh) => {
                 tracing::warn!(%code, reason, "the producer failed for good and is replaced");
                 metrics::producer_rebuilt();
-                let old = std::mem::replace(&mut *current, fresh);
-                // Dropping waits for a thread and for outstanding records.
-                std::thread::spawn(move || drop(old));
+                // Its thread drops the old one, which answers what is outstanding.
+                *current = fresh;
             }
             Err(error) => tracing::error!(%error, "the producer cannot be replaced"),
         }

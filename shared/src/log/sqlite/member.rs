@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 
-use super::super::{Consumer, Error, Progress, Turn, metrics};
+use super::super::{Consumer, Entry, Error, Fetched, Interest, Progress, Turn, metrics};
 use super::core::Core;
 use super::group::{Group, MemberId, Paused, Step};
 use super::writer::Request;
@@ -20,13 +21,35 @@ pub(super) struct Member {
     requests: mpsc::Sender<Request>,
     seat: Arc<Seat>,
     wake: Arc<Notify>,
+    interest: Interest,
+    /// When there may be another read.
+    next_read: Instant,
 }
 
 impl Member {
-    pub(super) fn join(core: Arc<Core>, requests: mpsc::Sender<Request>, group: Arc<Group>) -> Self {
+    pub(super) fn join(
+        core: Arc<Core>,
+        requests: mpsc::Sender<Request>,
+        group: Arc<Group>,
+        interest: Interest,
+    ) -> Self {
         let (id, wake) = group.join();
-        Self { core, requests, seat: Arc::new(Seat { group, id }), wake }
+        let seat = Arc::new(Seat { group, id });
+        Self { core, requests, seat, wake, interest, next_read: Instant::now() }
     }
+}
+
+/// Leaves what is wanted, and the last, bare if it is not.
+fn thin(records: &mut Vec<Fetched>, interest: Interest) {
+    let last = records.last().map(|last| last.offset);
+    records.retain_mut(|record| {
+        let headers = &record.entry.headers;
+        let wanted = interest.wants(headers.iter().map(|(name, value)| (&**name, &**value)));
+        if !wanted {
+            record.entry = Entry::default();
+        }
+        wanted || Some(record.offset) == last
+    });
 }
 
 impl Drop for Member {
@@ -44,11 +67,19 @@ impl Consumer for Member {
             match step {
                 Step::Say(turn) => return Ok(turn),
                 Step::Gone => return Err(Error::Closed),
-                Step::Wait => self.wake.notified().await,
+                Step::Wait => {
+                    self.next_read = Instant::now() + self.interest.patience;
+                    self.wake.notified().await;
+                }
+                // What the step answers is what is there now: it is asked again.
+                Step::Read { .. } if Instant::now() < self.next_read => {
+                    tokio::time::sleep_until(self.next_read).await;
+                }
                 Step::Read { partition, from, to } => {
                     match self.core.read(group.topic, partition, from, to).await {
-                        Ok(read) if group.accept(*id, &read) && !read.records.is_empty() => {
+                        Ok(mut read) if group.accept(*id, &read) && !read.records.is_empty() => {
                             metrics::fetched("sqlite", read.records.len());
+                            thin(&mut read.records, self.interest);
                             return Ok(Turn::Fetched(partition, read.records));
                         }
                         Ok(_nothing_there_or_no_longer_wanted) => {}
