@@ -1,9 +1,27 @@
 //! When to ping a client, and when to give its connection up. Pure: time is an argument. One per WebSocket; server-sent
 //! events use only its rhythm.
+//!
+//! Beats fall on common instants, a hundred in a period: those of many connections, and the answers to them, wake a process
+//! together and not one by one.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use shared::delivery::SessionId;
+
+/// Into how many instants a period is cut.
+const INSTANTS: u32 = 100;
+
+/// What the instants count from: any moment does, as long as it is the same for all.
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The common instant at or before `at`, but not before `now`.
+fn common(at: Instant, now: Instant, every: Duration) -> Instant {
+    let (step, since) = ((every / INSTANTS).as_nanos(), at.checked_duration_since(*ORIGIN));
+    let Some(since) = since.filter(|_| step > 0) else { return at };
+    let beyond = u64::try_from(since.as_nanos() % step).unwrap_or(0);
+    at.checked_sub(Duration::from_nanos(beyond)).unwrap_or(at).max(now)
+}
 
 /// The heartbeat of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +44,13 @@ pub enum Beat {
 }
 
 impl Heartbeat {
-    /// Every `every`, given up after `patience` silent ones. The first comes at a phase that the session's id draws,
+    /// Every `every`, or up to a hundredth of it sooner, given up after `patience` silent ones. The first comes at a phase that the session's id draws,
     /// so that connections that began together are not pinged together.
     #[must_use]
     pub fn new(session: SessionId, every: Duration, patience: u32, now: Instant) -> Self {
         // 53 bits of a random id make a uniform number between zero and one.
         let unit = (session.0 >> 11) as f64 / (1_u64 << 53) as f64;
-        Self { every, patience, next: now + every.mul_f64(unit), unanswered: 0 }
+        Self { every, patience, next: common(now + every.mul_f64(unit), now, every), unanswered: 0 }
     }
 
     /// The client was heard.
@@ -62,7 +80,7 @@ impl Heartbeat {
             return Beat::Lost;
         }
         self.unanswered += 1;
-        self.next = now + self.every;
+        self.next = common(now + self.every, now, self.every);
         Beat::Ping
     }
 }
@@ -96,6 +114,27 @@ mod tests {
         assert_eq!(heartbeat.beat(start), Beat::Ping);
         heartbeat.probe(start);
         assert_eq!(heartbeat.beat(start), Beat::Wait);
+    }
+
+    #[test]
+    fn beats_of_many_fall_together_and_stay_so() {
+        let start = Instant::now();
+        let mut many: Vec<Heartbeat> =
+            (0..1000).map(|id| Heartbeat::new(SessionId(id << 54), EVERY, u32::MAX, start)).collect();
+        for _period in 0..3 {
+            let mut instants: Vec<Instant> = many.iter().map(Heartbeat::next).collect();
+            instants.sort_unstable();
+            instants.dedup();
+            // One more: those whose instant had passed are due at once.
+            assert!((50..=INSTANTS as usize + 2).contains(&instants.len()), "{}", instants.len());
+            for heartbeat in &mut many {
+                let late = heartbeat.next() + Duration::from_millis(3);
+                assert_eq!(heartbeat.beat(late), Beat::Ping);
+                assert!(
+                    heartbeat.next() <= late + EVERY && heartbeat.next() + EVERY / INSTANTS > late + EVERY
+                );
+            }
+        }
     }
 
     proptest! {
