@@ -46,7 +46,7 @@ bench-micro *filters:
 
 # What a unit of our work costs Kafka, Redis and PostgreSQL: CPU of their processes, memory and disk
 bench-engines:
-    dir=$(scripts/engines start) && trap 'scripts/engines stop "$dir"' EXIT && . "$dir/env" && cargo bench --locked --workspace --bench engines
+    dir=$(scripts/engines start measured) && trap 'scripts/engines stop "$dir"' EXIT && . "$dir/env" && cargo bench --locked --workspace --bench engines
 
 # Builds the built-in modules and the examples of tasks, from source to the bytes that are committed
 modules:
@@ -64,9 +64,10 @@ mutants *names:
 ci:
     .ci/run
 
-# Starts Kafka, Redis and PostgreSQL for tests; prints the directory to source `env` from and to stop them by
-engines:
-    scripts/engines start
+# Starts Kafka, Redis and PostgreSQL for tests; prints the directory to source `env` from and to stop them by.
+# `just engines measured`: as they run in production, for who measures
+engines *how:
+    scripts/engines start {{how}}
 
 # Stops what `just engines` started
 engines-stop dir:

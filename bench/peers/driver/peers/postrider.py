@@ -179,7 +179,7 @@ class Engines:
 
     def __init__(self, root: Path) -> None:
         self.script = root / "scripts" / "engines"
-        self.folder = Path(_output([str(self.script), "start"]).splitlines()[-1])
+        self.folder = Path(_output([str(self.script), "start", "measured"]).splitlines()[-1])
         text = (self.folder / "env").read_text(encoding="utf-8")
         self._names: dict[str, str] = dict(re.findall(r"POSTRIDER_TEST_(\w+)=['\"]?([^'\"\n]+)", text))
 
