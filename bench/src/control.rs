@@ -37,8 +37,10 @@ pub(crate) struct Produce {
 /// A worker that holds connections.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Hold {
-    /// Distributors; clients take them in turn.
+    /// Distributors.
     pub(crate) doors: Vec<SocketAddr>,
+    /// Which is whose.
+    pub(crate) choice: Choice,
     /// The address that connections come from, so that an address's ports suffice.
     pub(crate) from: IpAddr,
     pub(crate) signer: Signer,
@@ -50,6 +52,26 @@ pub(crate) struct Hold {
     pub(crate) opening: usize,
     /// Notifications that are sent ahead of acknowledgement.
     pub(crate) window: u32,
+}
+
+/// Which distributor a client takes, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Choice {
+    /// They take them in turn.
+    InTurn,
+    /// One distributor is filled after the other, when there are so many clients in all: with a hundred processes on a few
+    /// cores connecting is ten times as fast while only some of them are at work.
+    Filled { clients: u64 },
+}
+
+impl Choice {
+    pub(crate) fn door(self, client: u64, doors: usize) -> usize {
+        let doors = doors as u64;
+        (match self {
+            Self::InTurn => client % doors,
+            Self::Filled { clients } => (client * doors / clients).min(doors - 1),
+        }) as usize
+    }
 }
 
 /// Consecutive clients with one transport.

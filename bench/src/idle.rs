@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::control::Transport;
+use crate::control::{Choice, Transport};
 use crate::load::Load;
 use crate::os;
 use crate::result::Better::{Lower, Neither};
@@ -108,7 +108,7 @@ impl Idle {
         let clients: u64 = groups.iter().map(|(_, count)| count).sum();
         let run = uuid::Uuid::new_v4().simple().to_string()[..8].to_owned();
         let mut load = Load::new(std::env::current_exe()?, self.written.quiet)?;
-        load.hold(pipeline, &run, groups, 64).await?;
+        load.hold(pipeline, &run, groups, 64, Choice::Filled { clients }).await?;
         load.watch(pipeline);
         outcome.steps.push(self.step(&mut load, 0).await?);
         for step in steps {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::clock::micros;
-use crate::control::{Client, Hold, Order, Phase, Produce, Setup, Transport};
+use crate::control::{Choice, Client, Hold, Order, Phase, Produce, Setup, Transport};
 use crate::fleet::Fleet;
 use crate::histogram::Latencies;
 use crate::ledger::{Balance, Entries};
@@ -22,6 +22,8 @@ use crate::worker::CONNECTIONS;
 
 /// Handshakes at a time, over all workers.
 const OPENING: usize = 256;
+/// Workers that connect at a time.
+const AT_WORK: usize = 4;
 
 /// What workers told, added up.
 #[derive(Clone, Copy, Debug, Default)]
@@ -137,13 +139,15 @@ impl Load {
         run: &str,
         groups: &[(Transport, u64)],
         window: u32,
+        choice: Choice,
     ) -> anyhow::Result<()> {
         let shares = shares(groups);
-        let opening = (OPENING / shares.len().max(1)).max(8);
+        let opening = OPENING / shares.len().clamp(1, AT_WORK);
         for (index, clients) in shares.into_iter().enumerate() {
             let index = u8::try_from(index)?;
             let setup = Setup::Hold(Hold {
                 doors: pipeline.distributors.clone(),
+                choice,
                 from: IpAddr::V4(Ipv4Addr::new(127, 1, 1, index + 1)),
                 signer: pipeline.signer.clone(),
                 run: run.to_owned(),
@@ -186,15 +190,18 @@ impl Load {
         wanted: u64,
         within: Duration,
     ) -> anyhow::Result<()> {
-        let mut left = wanted;
+        let (mut left, deadline) = (wanted, Instant::now() + within);
         for (number, clients) in shares(groups).into_iter().enumerate() {
             let capacity: u64 = clients.iter().map(|clients| clients.count).sum();
             let own = left.min(capacity);
             left -= own;
             self.fleet.order(self.holders[number], &Order::Open(own)).await?;
             self.opening += 1;
+            let now = Instant::now();
+            self.until(deadline.saturating_duration_since(now), |load| load.opening < AT_WORK).await?;
         }
-        let opened = self.until(within, |load| load.opening == 0).await?;
+        let now = Instant::now();
+        let opened = self.until(deadline.saturating_duration_since(now), |load| load.opening == 0).await?;
         let live: u64 = self.live.values().sum();
         anyhow::ensure!(opened, "only {live} of {wanted} clients connected: {}", self.problems.join("; "));
         Ok(())
@@ -349,6 +356,18 @@ fn shares(groups: &[(Transport, u64)]) -> Vec<Vec<Client>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn distributors_are_taken_in_turn_or_filled_one_after_the_other() {
+        for choice in [Choice::InTurn, Choice::Filled { clients: 1000 }] {
+            let doors: Vec<usize> = (0..1000).map(|client| choice.door(client, 7)).collect();
+            for door in 0..7 {
+                let own = doors.iter().filter(|own| **own == door).count();
+                assert!((142..=143).contains(&own), "{choice:?} gives {own} to {door}");
+            }
+            assert_eq!(doors.is_sorted(), choice != Choice::InTurn, "{choice:?}");
+        }
+    }
 
     #[test]
     fn clients_are_shared_among_workers_without_a_gap() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 
 use self::stop::Stop;
-use crate::control::Transport;
+use crate::control::{Choice, Transport};
 use crate::floors;
 use crate::load::{Cpu, Load, Totals};
 use crate::metrics;
@@ -202,7 +202,7 @@ impl Run {
         let plan = self.plan(clients, &run);
         let mut load = Load::new(std::env::current_exe()?, self.written.quiet)?;
         let memory = os::memory(&pipeline.processes)?;
-        load.hold(pipeline, &run, groups, self.window).await?;
+        load.hold(pipeline, &run, groups, self.window, Choice::InTurn).await?;
         let within = self.connect_within.unwrap_or(Duration::from_secs(60 + clients / 200));
         load.open(groups, clients, within).await?;
         load.produce(pipeline, &plan).await?;

@@ -49,7 +49,8 @@ impl Started {
             Column::Embedded => None,
             Column::Distributed => {
                 let own = target.engines.own(target.keep).await?;
-                write!(settings, "{}", own.settings(target.partitions))?;
+                let processes = distributors + target.receivers + target.directors + target.executors;
+                write!(settings, "{}", own.settings(target.partitions, processes))?;
                 Some(own)
             }
         };

@@ -16,7 +16,7 @@ use crate::os::Process;
 /// Where engines are.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Engines {
-    /// A directory of `scripts/engines start`: its engines are used, and measured as processes
+    /// A directory of `scripts/engines start measured`: its engines are used, and measured as processes
     #[arg(long, value_name = "DIR")]
     engines: Option<PathBuf>,
     /// Kafka, `host:port`
@@ -96,14 +96,20 @@ impl Engines {
     }
 }
 
+/// What all processes together may have of PostgreSQL's 300 connections (`scripts/engines`): who finds none left cannot ask
+/// for what is stored, and lets nobody in.
+const CONNECTIONS: u64 = 280;
+
 impl Own {
-    /// The sections of the settings that name them.
-    pub(crate) fn settings(&self, partitions: u32) -> String {
+    /// The sections of the settings that name them, for so many processes.
+    pub(crate) fn settings(&self, partitions: u32, processes: u64) -> String {
         let Self { name, kafka, redis, postgres, .. } = self;
+        let connections = (CONNECTIONS / processes.max(1)).clamp(1, 8);
         let server = postgres.rsplit_once('/').map_or(postgres.as_str(), |(server, _)| server);
         format!(
             "[log]\nprefix = \"{name}.\"\npartitions = {partitions}\n[kafka]\nbrokers = \"{kafka}\"\n\
-             [redis]\nurl = \"{redis}\"\nprefix = \"{name}:\"\n[postgres]\nurl = \"{server}/{name}\"\n"
+             [redis]\nurl = \"{redis}\"\nprefix = \"{name}:\"\n[postgres]\nurl = \"{server}/{name}\"\n\
+             connections = {connections}\n"
         )
     }
 

@@ -89,7 +89,7 @@ impl Shared {
         for clients in &self.setup.clients {
             if left < clients.count {
                 let number = clients.first + left;
-                return (number, (number % self.setup.doors.len() as u64) as usize);
+                return (number, self.setup.choice.door(number, self.setup.doors.len()));
             }
             left -= clients.count;
         }
