@@ -269,7 +269,7 @@ impl Load {
     pub(crate) async fn balance(&mut self, recipients: u64, clients: u64) -> anyhow::Result<Balance> {
         self.fleet.order_all(&Order::Finish).await?;
         self.finishing = self.holders.len() + self.producers.len();
-        let done = self.until(Duration::from_secs(90), |load| load.finishing == 0).await?;
+        let done = self.until(Duration::from_secs(150), |load| load.finishing == 0).await?;
         anyhow::ensure!(done, "the workers do not hand out their ledgers");
         let mut balance = Balance {
             refused: self.totals.refused,
